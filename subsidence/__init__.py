@@ -1,0 +1,1 @@
+"""From radar phase to a forecast of ground subsidence that can be trusted."""

@@ -1,0 +1,175 @@
+"""The kinds of Dataset that functions take and return."""
+
+from __future__ import annotations
+
+from enum import IntEnum
+
+from subsidence.schema._schema import Field, Schema
+
+__all__ = ["GNSS", "INTERFEROGRAMS", "KINDS", "LEVELLING", "POINTS", "SERIES", "SLC", "STATUS", "Status"]
+
+
+class Status(IntEnum):
+    """Outcome of an inversion or a fit at one place."""
+
+    OK = 0
+    #: no usable data at all
+    NO_DATA = 1
+    #: fewer valid pairs than asked for
+    TOO_FEW_PAIRS = 2
+    #: some epochs are not joined to the first by valid pairs: NaN there
+    UNREACHABLE_EPOCHS = 3
+    #: the network fell apart here and was joined by the minimum-norm velocity
+    MINIMUM_NORM = 4
+    #: the robust iteration stopped before it converged
+    NOT_CONVERGED = 5
+
+
+#: Attributes of a ``status`` variable, in CF's form.
+STATUS: dict[str, object] = {
+    "long_name": "outcome",
+    "flag_values": [int(status) for status in Status],
+    "flag_meanings": " ".join(status.name.lower() for status in Status),
+}
+
+_PLACE = ("place",)
+_SCALAR_OR_PLACE = ((), _PLACE)
+
+_GEOMETRY = (
+    Field("incidence", _SCALAR_OR_PLACE, coordinate=True),
+    Field("slant_range", _SCALAR_OR_PLACE, coordinate=True),
+    Field("heading", ((),), coordinate=True),
+    Field("los_east", _SCALAR_OR_PLACE, coordinate=True),
+    Field("los_north", _SCALAR_OR_PLACE, coordinate=True),
+    Field("los_up", _SCALAR_OR_PLACE, coordinate=True),
+)
+_COORDINATES = (
+    Field("x", (("x",), ("point",)), coordinate=True),
+    Field("y", (("y",), ("point",)), coordinate=True),
+    Field("lon", (("x",), ("y", "x"), ("point",)), coordinate=True),
+    Field("lat", (("y",), ("y", "x"), ("point",)), coordinate=True),
+    Field("row", (("point",),), coordinate=True),
+    Field("col", (("point",),), coordinate=True),
+    Field("height", (_PLACE,), coordinate=True),
+)
+_PAIRS = (
+    Field("reference", (("pair",),), required=True, coordinate=True),
+    Field("secondary", (("pair",),), required=True, coordinate=True),
+)
+
+SLC = Schema(
+    "SLC",
+    "Coregistered single-look complex images.",
+    (
+        Field("slc", (("time", "y", "x"),), required=True),
+        Field("time", (("time",),), required=True, coordinate=True),
+        Field("perpendicular_baseline", (("time",), ("time", "place")), coordinate=True),
+        Field("wavelength", ((),), required=True, coordinate=True),
+        *_GEOMETRY,
+        *_COORDINATES,
+    ),
+)
+
+INTERFEROGRAMS = Schema(
+    "INTERFEROGRAMS",
+    "Interferograms of chosen pairs, wrapped or unwrapped.",
+    (
+        *_PAIRS,
+        Field("phase", (("pair", "place"),)),
+        Field("unwrapped_phase", (("pair", "place"),)),
+        Field("coherence", (("pair", "place"),)),
+        Field("connected_component", (("pair", "place"),)),
+        Field("perpendicular_baseline", (("pair",), ("pair", "place")), coordinate=True),
+        Field("wavelength", ((),), required=True, coordinate=True),
+        Field("looks", ((),), coordinate=True),
+        *_GEOMETRY,
+        *_COORDINATES,
+    ),
+    one_of=(("phase", "unwrapped_phase"),),
+)
+
+POINTS = Schema(
+    "POINTS",
+    "Phases of persistent scatterers, by epoch or by pair.",
+    (
+        Field("phase", (("time", "point"), ("pair", "point")), required=True),
+        Field("time", (("time",),), coordinate=True),
+        Field("reference", (("pair",),), coordinate=True),
+        Field("secondary", (("pair",),), coordinate=True),
+        Field("perpendicular_baseline", (("time",), ("pair",), ("time", "point"), ("pair", "point")), coordinate=True),
+        Field("height_to_phase", (("time", "point"), ("pair", "point")), coordinate=True),
+        Field("wavelength", ((),), required=True, coordinate=True),
+        *_GEOMETRY,
+        *_COORDINATES,
+    ),
+)
+
+SERIES = Schema(
+    "SERIES",
+    "Displacement series on a raster or on points.",
+    (
+        Field("time", (("time",),), required=True, coordinate=True),
+        Field("displacement", (("time", "place"), ("time",)), required=True),
+        Field("displacement_std", (("time", "place"), ("time",))),
+        *(
+            Field(name, (_PLACE, ()))
+            for name in (
+                "velocity",
+                "velocity_std",
+                "velocity_dof",
+                "acceleration",
+                "acceleration_std",
+                "seasonal_amplitude",
+                "seasonal_amplitude_std",
+                "seasonal_phase",
+                "seasonal_phase_std",
+                "rms_residual",
+                "noise_autocorrelation",
+                "temporal_coherence",
+                "residual_height",
+                "residual_height_std",
+                "pair_count",
+                "status",
+            )
+        ),
+        Field("atmosphere", (("time", "place"),)),
+        Field("atmospheric_std", (("time",),)),
+        Field("perpendicular_baseline", (("time",), ("time", "place")), coordinate=True),
+        Field("wavelength", ((),), coordinate=True),
+        *_GEOMETRY,
+        *_COORDINATES,
+    ),
+    attributes={
+        "component": "'los' (towards the satellite), 'up' or 'east'",
+        "reference": "the place or area whose displacement is zero, in words; its numbers in reference_*",
+        "reference_time": "the epoch whose displacement is zero, ISO 8601",
+    },
+)
+
+LEVELLING = Schema(
+    "LEVELLING",
+    "Heights or displacements of benchmarks at levelling campaigns.",
+    (
+        Field("time", (("time",),), required=True, coordinate=True),
+        Field("height", (("time", "benchmark"),)),
+        Field("displacement", (("time", "benchmark"),)),
+        Field("std", (("time", "benchmark"), ("benchmark",), ())),
+        Field("x", (("benchmark",),), coordinate=True),
+        Field("y", (("benchmark",),), coordinate=True),
+        Field("lon", (("benchmark",),), coordinate=True),
+        Field("lat", (("benchmark",),), coordinate=True),
+    ),
+    one_of=(("height", "displacement"),),
+    attributes={"component": "'up'"},
+)
+
+GNSS = Schema(
+    "GNSS",
+    "Displacements of GNSS stations.",
+    LEVELLING.fields,
+    one_of=(("displacement",),),
+    attributes={"component": "'up', 'east', 'north' or 'los'"},
+)
+
+#: Every kind by name, as written in a file's ``kind`` attribute.
+KINDS: dict[str, Schema] = {kind.name: kind for kind in (SLC, INTERFEROGRAMS, POINTS, SERIES, LEVELLING, GNSS)}
