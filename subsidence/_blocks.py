@@ -25,7 +25,7 @@ from subsidence._extras import require
 from subsidence.errors import InputError
 from subsidence.typing import AnyArray
 
-__all__ = ["Output", "Progress", "available_cpus", "run", "thread_count"]
+__all__ = ["Output", "Progress", "available_cpus", "each", "reporter", "run", "thread_count"]
 
 #: ``True`` for a bar (extra ``progress``), or a function that is told (places done, places in all).
 Progress: TypeAlias = bool | Callable[[int, int], None]
@@ -133,7 +133,7 @@ def run(
     arrays = [np.ascontiguousarray(v.data).reshape(*v.shape[: v.ndim - len(place)], places) for v in laid]
     results = [np.empty((*output.shape, places), output.dtype) for output in outputs]
     blocks = [(start, min(start + _BLOCK, places)) for start in range(0, places, _BLOCK)]
-    with _reporter(progress, places, label) as report:
+    with reporter(progress, places, label) as report:
         _over_threads(lambda start, stop: kernel(start, stop, *arrays, *results), blocks, workers, report)
     return tuple(
         xr.Variable((*output.dims, *place), result.reshape(*output.shape, *shape))
@@ -141,11 +141,32 @@ def run(
     )
 
 
+def each(
+    work: Callable[[int], None],
+    count: int,
+    *,
+    threads: int | None = None,
+    progress: Progress = False,
+    label: str = "",
+    cancel: Callable[[], None] = lambda: None,
+) -> None:
+    """
+    Call ``work(number)`` for every number below `count`, over threads.
+
+    For work that leaves Python itself, such as a program that is run once for each pair. `cancel` is called
+    when one call has failed or Ctrl-C was pressed, to stop what other threads are at.
+    """
+    items = [(number, number + 1) for number in range(count)]
+    with reporter(progress, count, label, unit="") as report:
+        _over_threads(lambda start, _: work(start), items, thread_count(threads), report, cancel)
+
+
 def _over_threads(
     work: Callable[[int, int], None],
     blocks: Sequence[tuple[int, int]],
     workers: int,
     report: Callable[[int], None],
+    cancel: Callable[[], None] = lambda: None,
 ) -> None:
     workers = min(workers, len(blocks))
     if workers <= 1:
@@ -154,8 +175,8 @@ def _over_threads(
             report(stop - start)
         return
     with ThreadPoolExecutor(workers) as pool:
-        waiting: dict[Future[None], int] = {pool.submit(work, start, stop): stop - start for start, stop in blocks}
         try:
+            waiting: dict[Future[None], int] = {pool.submit(work, start, stop): stop - start for start, stop in blocks}
             while waiting:
                 done, _ = wait(waiting, return_when=FIRST_COMPLETED)
                 for future in done:
@@ -163,11 +184,13 @@ def _over_threads(
                     report(waiting.pop(future))
         except BaseException:  # Ctrl-C too: drop what has not begun, so that leaving the pool is quick
             pool.shutdown(wait=False, cancel_futures=True)
+            cancel()
             raise
 
 
 @contextmanager
-def _reporter(progress: Progress, total: int, label: str) -> Iterator[Callable[[int], None]]:
+def reporter(progress: Progress, total: int, label: str, *, unit: str = "px") -> Iterator[Callable[[int], None]]:
+    """Give a function that is told how many more are done, and tells whoever `progress` names."""
     if progress is False:
         yield lambda _: None
     elif callable(progress):
@@ -181,7 +204,7 @@ def _reporter(progress: Progress, total: int, label: str) -> Iterator[Callable[[
         yield tell
     else:
         tqdm = require("tqdm.auto", extra="progress", purpose="progress=True")
-        with tqdm.tqdm(total=total, desc=label, unit="px", unit_scale=True) as bar:
+        with tqdm.tqdm(total=total, desc=label, unit=unit, unit_scale=unit == "px") as bar:
             yield bar.update
 
 
@@ -206,9 +229,10 @@ def _lazy(
         output_sizes=sizes,
         meta=tuple(np.empty((0,) * (len(output.dims) + len(place)), output.dtype) for output in outputs),
     )
+    several = results if len(outputs) > 1 else (results,)  # dask gives one output bare
     return tuple(
         xr.Variable((*place, *output.dims), result).transpose(*output.dims, *place)
-        for output, result in zip(outputs, results, strict=True)
+        for output, result in zip(outputs, several, strict=True)
     )
 
 
@@ -235,7 +259,7 @@ class _Chunk:
     outputs: tuple[Output, ...]
     place_ndim: int
 
-    def __call__(self, *inputs: AnyArray) -> tuple[AnyArray, ...]:
+    def __call__(self, *inputs: AnyArray) -> AnyArray | tuple[AnyArray, ...]:
         n = self.place_ndim
         shape = max((array.shape[:n] for array in inputs), key=math.prod)
         places = math.prod(shape)
@@ -245,6 +269,7 @@ class _Chunk:
             arrays.append(np.ascontiguousarray(back).reshape(*back.shape[: back.ndim - n], places))
         results = [np.empty((*output.shape, places), output.dtype) for output in self.outputs]
         self.kernel(0, places, *arrays, *results)
-        return tuple(
+        moved = tuple(
             np.moveaxis(result.reshape(*result.shape[:-1], *shape), range(-n, 0), range(n)) for result in results
         )
+        return moved if len(moved) > 1 else moved[0]

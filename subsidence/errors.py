@@ -5,6 +5,7 @@ A message names the argument, the value, what was expected and the cure.
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 __all__ = [
@@ -32,20 +33,25 @@ class SchemaError(InputError):
 
     Attributes
     ----------
+    kind : str
+        The kind that was expected.
     faults : tuple of str
         Every fault found, not only the first.
+    argument : str or None
+        Name of the caller's argument.
     """
 
     def __init__(self, kind: str, faults: tuple[str, ...], *, argument: str | None = None) -> None:
         self.kind = kind
         self.faults = faults
+        self.argument = argument
         name = f"{argument}: " if argument else ""
         lines = "\n".join(f"  - {fault}" for fault in faults)
         super().__init__(f"{name}not a valid {kind} dataset:\n{lines}")
 
-    def __reduce__(self) -> tuple[type[SchemaError], tuple[str, tuple[str, ...]]]:
+    def __reduce__(self) -> tuple[partial[SchemaError], tuple[str, tuple[str, ...]]]:
         """Survive pickling, so that the error reaches the caller from a worker process."""
-        return (type(self), (self.kind, self.faults))
+        return (partial(type(self), argument=self.argument), (self.kind, self.faults))
 
 
 class FormatError(SubsidenceError, ValueError):

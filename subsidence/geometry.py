@@ -136,7 +136,9 @@ def height_to_phase(
     [-0.0, -0.0409]
     """
     sine = np.sin(np.deg2rad(incidence))
-    result = perpendicular_baseline * (-4 * np.pi / _checked_wavelength(wavelength)) / (slant_range * sine)
+    # A coordinate of the result's own name would keep it out of a Dataset.
+    baseline = perpendicular_baseline.drop_vars("height_to_phase", errors="ignore")
+    result = baseline * (-4 * np.pi / _checked_wavelength(wavelength)) / (slant_range * sine)
     result.attrs = {"units": "rad/m", "long_name": "phase per metre of residual height"}
     return result.rename("height_to_phase")
 
@@ -183,7 +185,8 @@ def look_vector(
     if looking not in {"right", "left"}:
         msg = f"looking must be 'right' or 'left', got {looking!r}"
         raise InputError(msg)
-    angle = xr.DataArray(incidence)
+    # Scalar and pixel coordinates stay behind: one named los_east would replace the result of that name.
+    angle = xr.DataArray(incidence).reset_coords(drop=True)
     low, high = float(angle.min()), float(angle.max())
     if low < 0 or high > 90:
         msg = f"incidence must lie between 0 and 90 degrees, got {low:g} to {high:g}"
@@ -192,7 +195,7 @@ def look_vector(
         msg = f"incidence is in degrees, got {low:g} to {high:g}, which looks like radians: use np.rad2deg"
         raise InputError(msg)
     side = 1.0 if looking == "right" else -1.0
-    theta, alpha = np.deg2rad(angle), np.deg2rad(xr.DataArray(heading))
+    theta, alpha = np.deg2rad(angle), np.deg2rad(xr.DataArray(heading).reset_coords(drop=True))
     components = {
         "los_east": -side * np.sin(theta) * np.cos(alpha),
         "los_north": side * np.sin(theta) * np.sin(alpha),
@@ -208,6 +211,16 @@ def look_vector(
 def wavelength_from_frequency(frequency: float) -> float:
     """
     Wavelength in metres of a radar frequency in hertz.
+
+    Parameters
+    ----------
+    frequency
+        Hertz.
+
+    Returns
+    -------
+    float
+        Metres.
 
     Raises
     ------

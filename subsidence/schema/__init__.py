@@ -5,28 +5,34 @@ on a result, because xarray carries an input's attributes through arithmetic whe
 """
 
 from subsidence.schema._kinds import (
+    CLOSURES,
     GNSS,
     INTERFEROGRAMS,
     KINDS,
     LEVELLING,
+    MATCHED,
     POINTS,
     SERIES,
     SLC,
     STATUS,
+    UNWRAPPING_ERRORS,
     Status,
 )
 from subsidence.schema._schema import Field, Schema, spatial_dims
 from subsidence.schema._variables import VARIABLES, Variable
 
 __all__ = [
+    "CLOSURES",
     "GNSS",
     "INTERFEROGRAMS",
     "KINDS",
     "LEVELLING",
+    "MATCHED",
     "POINTS",
     "SERIES",
     "SLC",
     "STATUS",
+    "UNWRAPPING_ERRORS",
     "VARIABLES",
     "Field",
     "Schema",

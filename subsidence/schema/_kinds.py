@@ -6,7 +6,20 @@ from enum import IntEnum
 
 from subsidence.schema._schema import Field, Schema
 
-__all__ = ["GNSS", "INTERFEROGRAMS", "KINDS", "LEVELLING", "POINTS", "SERIES", "SLC", "STATUS", "Status"]
+__all__ = [
+    "CLOSURES",
+    "GNSS",
+    "INTERFEROGRAMS",
+    "KINDS",
+    "LEVELLING",
+    "MATCHED",
+    "POINTS",
+    "SERIES",
+    "SLC",
+    "STATUS",
+    "UNWRAPPING_ERRORS",
+    "Status",
+]
 
 
 class Status(IntEnum):
@@ -44,13 +57,14 @@ _GEOMETRY = (
     Field("los_up", _SCALAR_OR_PLACE, coordinate=True),
 )
 _COORDINATES = (
-    Field("x", (("x",), ("point",)), coordinate=True),
-    Field("y", (("y",), ("point",)), coordinate=True),
-    Field("lon", (("x",), ("y", "x"), ("point",)), coordinate=True),
-    Field("lat", (("y",), ("y", "x"), ("point",)), coordinate=True),
-    Field("row", (("point",),), coordinate=True),
-    Field("col", (("point",),), coordinate=True),
-    Field("height", (_PLACE,), coordinate=True),
+    # without dimensions too: at one place, as isel(y=3, x=4) leaves them
+    Field("x", (("x",), ("point",), ()), coordinate=True),
+    Field("y", (("y",), ("point",), ()), coordinate=True),
+    Field("lon", (("x",), ("y", "x"), ("point",), ()), coordinate=True),
+    Field("lat", (("y",), ("y", "x"), ("point",), ()), coordinate=True),
+    Field("row", (("point",), ()), coordinate=True),
+    Field("col", (("point",), ()), coordinate=True),
+    Field("height", _SCALAR_OR_PLACE, coordinate=True),
 )
 _PAIRS = (
     Field("reference", (("pair",),), required=True, coordinate=True),
@@ -79,6 +93,8 @@ INTERFEROGRAMS = Schema(
         Field("unwrapped_phase", (("pair", "place"),)),
         Field("coherence", (("pair", "place"),)),
         Field("connected_component", (("pair", "place"),)),
+        Field("ramp_coefficients", (("pair", "term"),)),
+        *(Field(name, (("pair",),)) for name in ("delay_per_height", "std_before", "std_after")),
         Field("perpendicular_baseline", (("pair",), ("pair", "place")), coordinate=True),
         Field("wavelength", ((),), required=True, coordinate=True),
         Field("looks", ((),), coordinate=True),
@@ -86,6 +102,39 @@ INTERFEROGRAMS = Schema(
         *_COORDINATES,
     ),
     one_of=(("phase", "unwrapped_phase"),),
+)
+
+CLOSURES = Schema(
+    "CLOSURES",
+    "Closure phases of triplets of interferograms.",
+    (
+        Field("closure", (("triplet", "place"),), required=True),
+        Field("integer_closure", (("triplet", "place"),)),
+        *(Field(name, (("triplet",),), coordinate=True) for name in ("first", "second", "third")),
+        *(Field(name, (("triplet",),), coordinate=True) for name in ("pair_12", "pair_23", "pair_13")),
+        Field("wavelength", ((),), coordinate=True),
+        *_GEOMETRY,
+        *_COORDINATES,
+    ),
+    attributes={"reference": "the place whose closures are zero, in words; its numbers in reference_*"},
+)
+
+UNWRAPPING_ERRORS = Schema(
+    "UNWRAPPING_ERRORS",
+    "Pairs suspected of unwrapping errors, from the closures of their triplets.",
+    (
+        *_PAIRS,
+        *(Field(name, (("pair", "place"),), required=True) for name in ("suspected", "nonzero_triplets")),
+        *(
+            Field(name, (("pair",),), required=True)
+            for name in ("triplet_count", "suspected_count", "nonzero_count", "nonzero_share")
+        ),
+        Field("perpendicular_baseline", (("pair",), ("pair", "place")), coordinate=True),
+        Field("wavelength", ((),), coordinate=True),
+        *_GEOMETRY,
+        *_COORDINATES,
+    ),
+    attributes={"reference": "the place whose closures are zero, in words; its numbers in reference_*"},
 )
 
 POINTS = Schema(
@@ -112,11 +161,13 @@ SERIES = Schema(
         Field("displacement", (("time", "place"), ("time",)), required=True),
         Field("displacement_std", (("time", "place"), ("time",))),
         *(
-            Field(name, (_PLACE, ()))
+            Field(name, (_PLACE, (), ("window", "place"), ("window",)))
             for name in (
                 "velocity",
                 "velocity_std",
                 "velocity_dof",
+                "velocity_lower",
+                "velocity_upper",
                 "acceleration",
                 "acceleration_std",
                 "seasonal_amplitude",
@@ -125,6 +176,13 @@ SERIES = Schema(
                 "seasonal_phase_std",
                 "rms_residual",
                 "noise_autocorrelation",
+            )
+        ),
+        Field("window_start", (("window",),), coordinate=True),
+        Field("window_end", (("window",),), coordinate=True),
+        *(
+            Field(name, (_PLACE, ()))
+            for name in (
                 "temporal_coherence",
                 "residual_height",
                 "residual_height_std",
@@ -161,6 +219,7 @@ LEVELLING = Schema(
     ),
     one_of=(("height", "displacement"),),
     attributes={"component": "'up'"},
+    component="up",
 )
 
 GNSS = Schema(
@@ -169,7 +228,36 @@ GNSS = Schema(
     LEVELLING.fields,
     one_of=(("displacement",),),
     attributes={"component": "'up', 'east', 'north' or 'los'"},
+    component="up",
+)
+
+MATCHED = Schema(
+    "MATCHED",
+    "InSAR beside ground truth at benchmarks, on the truth's own dates.",
+    (
+        Field("time", (("time",),), required=True, coordinate=True),
+        *(
+            Field(name, (("time", "benchmark"),), required=True)
+            for name in ("insar_displacement", "truth_displacement")
+        ),
+        *(Field(name, (("benchmark",),), required=True) for name in ("insar_velocity", "truth_velocity")),
+        Field("insar_velocity_spread", (("benchmark",),)),
+        Field("place_count", (("benchmark",),)),
+        Field("distance", (("benchmark",),)),
+        Field("displacement_shift", (("time",),)),
+        Field("velocity_shift", ((),)),
+        *(Field(name, (("benchmark",),), coordinate=True) for name in ("x", "y", "lon", "lat")),
+    ),
+    attributes={
+        "component": "'up'",
+        "datum": "'none', or 'shift' where the mean difference was taken off",
+        "radius": "largest distance of a place from its benchmark, m",
+        "assumption": "what was assumed about the component not seen",
+    },
 )
 
 #: Every kind by name, as written in a file's ``kind`` attribute.
-KINDS: dict[str, Schema] = {kind.name: kind for kind in (SLC, INTERFEROGRAMS, POINTS, SERIES, LEVELLING, GNSS)}
+KINDS: dict[str, Schema] = {
+    kind.name: kind
+    for kind in (SLC, INTERFEROGRAMS, CLOSURES, UNWRAPPING_ERRORS, POINTS, SERIES, LEVELLING, GNSS, MATCHED)
+}

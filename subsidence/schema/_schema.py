@@ -9,22 +9,47 @@ import numpy as np
 import xarray as xr
 
 from subsidence.errors import InputError, SchemaError
-from subsidence.schema._variables import VARIABLES, Variable
+from subsidence.schema._variables import TOWARDS, VARIABLES, Variable
 from subsidence.typing import AnyArray
 
 __all__ = ["Field", "Schema", "spatial_dims"]
 
+#: Sign of a motion by its component, an attribute of the Dataset.
+_SIGNS = {
+    "los": TOWARDS,
+    "up": "positive up: subsidence is negative",
+    "east": "positive east",
+    "north": "positive north",
+}
 #: The dimensions a place can have: a raster, or points.
 _PLACES: tuple[tuple[str, ...], ...] = (("y", "x"), ("point",))
 
 
 def spatial_dims(dataset: xr.Dataset | xr.DataArray, *, argument: str = "dataset") -> tuple[str, ...]:
-    """Dimensions of place that `dataset` has: ``("y", "x")`` or ``("point",)``.
+    """
+    Dimensions of place that a Dataset has.
+
+    Parameters
+    ----------
+    dataset
+        Of any kind.
+    argument
+        Name of the caller's argument, for the message.
+
+    Returns
+    -------
+    tuple of str
+        ``("y", "x")`` or ``("point",)``.
 
     Raises
     ------
     InputError
         When it has neither.
+
+    Examples
+    --------
+    >>> spatial_dims(xr.Dataset({"height": (("x", "y"), [[1.0]])}))
+    ('y', 'x')
     """
     for dims in _PLACES:
         if all(dim in dataset.dims for dim in dims):
@@ -86,6 +111,8 @@ class Schema:
         Groups of variables of which at least one must be there.
     attributes
         Attributes results carry, with their meaning.
+    component
+        Direction of the motion where the attribute ``component`` does not say it.
     """
 
     name: str
@@ -93,6 +120,7 @@ class Schema:
     fields: tuple[Field, ...]
     one_of: tuple[tuple[str, ...], ...] = ()
     attributes: dict[str, str] = field(default_factory=dict, hash=False)
+    component: str = "los"
 
     def __getitem__(self, name: str) -> Field:
         """Return the field called `name`."""
@@ -157,18 +185,19 @@ class Schema:
         Attributes that the library does not set (a colour, a note, a CF ``grid_mapping``) stay.
         """
         result = dataset.copy(deep=False)
+        sign = _SIGNS.get(str(result.attrs.get("component", self.component)), "")
         for name, variable in result.variables.items():
             known = VARIABLES.get(str(name))
             if known is None or not any(item.name == name for item in self.fields):
                 continue
-            variable.attrs = _stamped_attrs(name, variable, known)
+            variable.attrs = _stamped_attrs(name, variable, known, sign)
         coordinates = [item.name for item in self.fields if item.coordinate and item.name in result.data_vars]
         result = result.set_coords(coordinates)
         result.attrs = {**result.attrs, "Conventions": "CF-1.11", "kind": self.name}
         return result
 
 
-def _stamped_attrs(name: Hashable, variable: xr.Variable, known: Variable) -> dict[Hashable, object]:
+def _stamped_attrs(name: Hashable, variable: xr.Variable, known: Variable, sign: str) -> dict[Hashable, object]:
     attrs = {key: value for key, value in variable.attrs.items() if key not in {"comment", "standard_name"}}
     if known.kinds == "M":
         attrs.pop("units", None)  # xarray encodes dates itself and refuses a unit
@@ -177,8 +206,9 @@ def _stamped_attrs(name: Hashable, variable: xr.Variable, known: Variable) -> di
     elif not known.units:
         attrs.pop("units", None)
     attrs["long_name"] = variable.attrs.get("long_name", known.long_name) if name in {"x", "y"} else known.long_name
-    if known.comment:
-        attrs["comment"] = known.comment
+    comment = sign if known.comment == TOWARDS else known.comment
+    if comment:
+        attrs["comment"] = comment
     if name in {"x", "y"} and "standard_name" in variable.attrs:
         attrs["standard_name"] = variable.attrs["standard_name"]
     return attrs

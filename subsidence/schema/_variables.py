@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-__all__ = ["VARIABLES", "Variable"]
+__all__ = ["TOWARDS", "VARIABLES", "Variable"]
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,10 @@ class Variable:
     other_units: tuple[str, ...] = ()
 
 
-_TOWARDS = "positive towards the satellite: subsidence is negative"
+#: Sign of a motion along the line of sight; :meth:`Schema.stamp` writes another for another component.
+TOWARDS = "positive towards the satellite: subsidence is negative"
+_UP = "positive up: subsidence is negative"
+_SINCE_FIRST = f"{_UP}; since the first campaign that both have"
 _AWAY = "positive away from the satellite (range increase); secondary minus reference"
 
 _ALL = (
@@ -50,12 +53,14 @@ _ALL = (
     Variable("coherence", "1", "coherence", minimum=0.0, maximum=1.0),
     Variable("connected_component", "1", "connected component of the unwrapping", kinds="iu"),
     # what is derived
-    Variable("displacement", "m", "displacement", comment=_TOWARDS),
+    Variable("displacement", "m", "displacement", comment=TOWARDS),
     Variable("displacement_std", "m", "standard deviation of displacement", minimum=0.0),
-    Variable("velocity", "m/year", "velocity", comment=_TOWARDS),
+    Variable("velocity", "m/year", "velocity", comment=TOWARDS),
     Variable("velocity_std", "m/year", "standard deviation of velocity", minimum=0.0),
     Variable("velocity_dof", "1", "degrees of freedom of velocity_std (Student t)", minimum=0.0),
-    Variable("acceleration", "m/year2", "acceleration", comment=_TOWARDS),
+    Variable("velocity_lower", "m/year", "lower bound of velocity", comment=TOWARDS),
+    Variable("velocity_upper", "m/year", "upper bound of velocity", comment=TOWARDS),
+    Variable("acceleration", "m/year2", "acceleration", comment=TOWARDS),
     Variable("acceleration_std", "m/year2", "standard deviation of acceleration", minimum=0.0),
     Variable("seasonal_amplitude", "m", "amplitude of the annual motion", minimum=0.0),
     Variable("seasonal_amplitude_std", "m", "standard deviation of seasonal_amplitude", minimum=0.0),
@@ -73,11 +78,22 @@ _ALL = (
     Variable("temporal_coherence", "1", "temporal coherence", minimum=0.0, maximum=1.0000001),
     Variable("residual_height", "m", "residual height", comment="positive up, relative to the DEM removed"),
     Variable("residual_height_std", "m", "standard deviation of residual_height", minimum=0.0),
-    Variable("atmosphere", "m", "atmospheric delay as apparent displacement", comment=_TOWARDS),
+    Variable("atmosphere", "m", "atmospheric delay as apparent displacement", comment=TOWARDS),
     Variable("atmospheric_std", "m", "standard deviation of an epoch's atmospheric delay", minimum=0.0),
     Variable("pair_count", "1", "number of pairs used", kinds="iu", minimum=0.0),
     Variable("status", "", "outcome", kinds="iu"),
-    Variable("closure", "rad", "closure phase of a triplet", comment="first + second - third pair"),
+    Variable("closure", "rad", "closure phase of a triplet", comment="pair_12 + pair_23 - pair_13"),
+    Variable("integer_closure", "1", "whole cycles in a closure phase", comment="not zero: an unwrapping error"),
+    Variable("suspected", "", "suspected of an unwrapping error", kinds="b"),
+    Variable("nonzero_triplets", "1", "triplets of the pair that miss by whole cycles", kinds="iu", minimum=0.0),
+    Variable("triplet_count", "1", "triplets that the pair is part of", kinds="iu", minimum=0.0),
+    Variable("suspected_count", "1", "places where the pair is suspected", kinds="iu", minimum=0.0),
+    Variable("nonzero_count", "1", "places where a triplet of the pair misses by cycles", kinds="iu", minimum=0.0),
+    Variable("nonzero_share", "1", "share of its closures that miss by whole cycles", minimum=0.0, maximum=1.0),
+    Variable("ramp_coefficients", "rad", "ramp removed", comment=f"coordinates scaled to +-1 over the scene; {_AWAY}"),
+    Variable("delay_per_height", "rad/m", "height-correlated delay removed", comment=_AWAY),
+    Variable("std_before", "rad", "standard deviation of the phase before delays were removed", minimum=0.0),
+    Variable("std_after", "rad", "standard deviation of the phase after delays were removed", minimum=0.0),
     # geometry, time and place
     Variable("wavelength", "m", "radar wavelength", minimum=0.005, maximum=2.0),
     Variable("incidence", "degree", "incidence angle from the vertical at the target", minimum=0.0, maximum=90.0),
@@ -102,10 +118,27 @@ _ALL = (
     Variable("row", "1", "image row", kinds="iu", minimum=0.0),
     Variable("col", "1", "image column", kinds="iu", minimum=0.0),
     Variable("time", "", "acquisition time", kinds="M"),
+    Variable("window_start", "", "first day of a window of time", kinds="M"),
+    Variable("window_end", "", "last day of a window of time", kinds="M"),
     Variable("reference", "", "reference (earlier) acquisition of a pair", kinds="M"),
+    Variable("first", "", "earliest acquisition of a triplet", kinds="M"),
+    Variable("second", "", "middle acquisition of a triplet", kinds="M"),
+    Variable("third", "", "latest acquisition of a triplet", kinds="M"),
+    Variable("pair_12", "1", "number of the pair first, second", kinds="iu", minimum=0.0),
+    Variable("pair_23", "1", "number of the pair second, third", kinds="iu", minimum=0.0),
+    Variable("pair_13", "1", "number of the pair first, third", kinds="iu", minimum=0.0),
     Variable("secondary", "", "secondary (later) acquisition of a pair", kinds="M"),
     # ground truth
     Variable("std", "m", "standard deviation", minimum=0.0),
+    Variable("insar_displacement", "m", "displacement by InSAR", comment=_SINCE_FIRST),
+    Variable("truth_displacement", "m", "displacement on the ground", comment=_SINCE_FIRST),
+    Variable("insar_velocity", "m/year", "velocity by InSAR", comment=_UP),
+    Variable("truth_velocity", "m/year", "velocity on the ground", comment=_UP),
+    Variable("insar_velocity_spread", "m/year", "standard deviation among the places averaged", minimum=0.0),
+    Variable("displacement_shift", "m", "datum shift taken off insar_displacement"),
+    Variable("velocity_shift", "m/year", "datum shift taken off insar_velocity"),
+    Variable("place_count", "1", "number of places averaged", kinds="iu", minimum=0.0),
+    Variable("distance", "m", "distance to the nearest place with data", minimum=0.0),
 )
 
 VARIABLES: dict[str, Variable] = {variable.name: variable for variable in _ALL}

@@ -1,0 +1,260 @@
+"""GAMMA's text files: image parameters, baseline vectors, tables of perpendicular baselines."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from scipy.interpolate import RegularGridInterpolator
+
+from subsidence.errors import FormatError, InputError
+from subsidence.geometry import SPEED_OF_LIGHT, wavelength_from_frequency
+from subsidence.io._names import Date, NamedPair, by_pair
+
+__all__ = ["Geometry", "baseline_files", "image_headers", "perpendicular_baselines", "scene_geometry"]
+
+_NUMBER = re.compile(r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?")
+_TABLE_COLUMNS = 9
+#: A parameter file is a few kB; anything much larger that ends in .par is something else.
+_LARGEST_HEADER = 2**20
+
+
+@dataclass(frozen=True)
+class Geometry:
+    """What the image headers say of the centre of the radar scene."""
+
+    wavelength: float
+    incidence: float
+    slant_range: float
+    #: Degrees clockwise from north.
+    heading: float
+    #: Angle at the satellite between nadir and line of sight, in degrees; None when the headers lack it.
+    look_angle: float | None
+    #: Independent looks of a multilooked pixel; None without a multilooked image's header.
+    looks: float | None
+
+
+def image_headers(files: Iterable[Path]) -> dict[Path, dict[str, str]]:
+    """The SLC and MLI parameter files among `files`: those that name a radar frequency."""
+    found = {path: _parameters(path) for path in files if path.stat().st_size <= _LARGEST_HEADER}
+    return {path: parameters for path, parameters in found.items() if "radar_frequency" in parameters}
+
+
+def scene_geometry(folder: Path, headers: Mapping[Path, Mapping[str, str]]) -> Geometry:
+    r"""Geometry at the scene centre, the mean over the epochs' headers.
+
+    Notes
+    -----
+    The wavelength is c over the radar frequency with c = 299 792 458 m/s. The look angle follows from the
+    triangle of satellite, Earth's centre and target (law of cosines),
+
+    .. math:: \cos\ell = \frac{H^2 + R^2 - r_e^2}{2 H R}
+
+    Independent looks are the resolution cells in a multilooked pixel: its extent in azimuth time and
+    slant range times the processed bandwidths, :math:`N = \Delta t\,B_a \cdot 2 \Delta r B_r / c`, which is less
+    than range looks times azimuth looks because images are oversampled.
+
+    Raises
+    ------
+    FormatError
+        When there is no header, one lacks a value, or they disagree on the frequency.
+    """
+    if not headers:
+        raise FormatError(
+            folder,
+            "no parameter file (.par) holds a radar_frequency, so the wavelength is unknown: add an SLC or MLI .par",
+        )
+    frequencies = {path: _number(path, header, "radar_frequency") for path, header in headers.items()}
+    first = next(iter(frequencies))
+    for path, frequency in frequencies.items():
+        if abs(frequency - frequencies[first]) > 1e-5 * frequencies[first]:
+            raise FormatError(
+                path,
+                f"radar_frequency is {frequency:g} Hz, but {frequencies[first]:g} in {first}: two sensors in one stack",
+            )
+    try:
+        wavelength = wavelength_from_frequency(float(np.mean(list(frequencies.values()))))
+    except InputError as error:
+        raise FormatError(first, str(error)) from error
+    multilooked = {path: header for path, header in headers.items() if _looks(path, header) > 1}
+    used = multilooked or headers
+
+    def mean(key: str) -> float:
+        return float(np.mean([_number(path, header, key) for path, header in used.items()]))
+
+    heading = np.deg2rad([_number(path, header, "heading") for path, header in used.items()])
+    slant_range = mean("center_range_slc")
+    look_angle = None
+    if all({"sar_to_earth_center", "earth_radius_below_sensor"} <= set(header) for header in used.values()):
+        height, radius = mean("sar_to_earth_center"), mean("earth_radius_below_sensor")
+        cosine = (height**2 + slant_range**2 - radius**2) / (2 * height * slant_range)
+        look_angle = float(np.rad2deg(np.arccos(cosine)))
+    return Geometry(
+        wavelength=wavelength,
+        incidence=mean("incidence_angle"),
+        slant_range=slant_range,
+        heading=float(np.rad2deg(np.arctan2(np.sin(heading).mean(), np.cos(heading).mean()))),
+        look_angle=look_angle,
+        looks=_common_looks(multilooked),
+    )
+
+
+def baseline_files(files: Sequence[Path]) -> tuple[dict[tuple[Date, Date], NamedPair], ...]:
+    """Tables (``*bperp.par``, ``*.bperp``) and vectors (``*base.par``, ``*.base``) by pair.
+
+    Raises
+    ------
+    FormatError
+        When a name carries no two dates or a pair comes twice.
+    """
+    tables = [path for path in files if path.name.endswith(("bperp.par", ".bperp"))]
+    vectors = [path for path in files if path.name.endswith(("base.par", ".base"))]
+    return by_pair(tables), by_pair(vectors)
+
+
+def perpendicular_baselines(
+    folder: Path,
+    pairs: Sequence[tuple[Date, Date]],
+    files: Sequence[Path],
+    look_angle: float | None,
+) -> npt.NDArray[np.float64] | None:
+    """Perpendicular baselines (m) of `pairs` at the scene centre, None when no pair has a baseline file.
+
+    A table is used where there is one, otherwise the vector.
+
+    Raises
+    ------
+    FormatError
+        When some pairs have a baseline file and others have none, or one cannot be read.
+    """
+    tables, vectors = baseline_files(files)
+    if not any(pair in tables or pair in vectors for pair in pairs):
+        return None
+    missing = [pair for pair in pairs if pair not in tables and pair not in vectors]
+    if missing:
+        names = ", ".join(f"{first} to {second}" for first, second in missing[:3])
+        raise FormatError(
+            folder,
+            f"{len(missing)} of {len(pairs)} pairs have no base.par or bperp.par ({names}): "
+            "add them, or pass perpendicular_baseline=",
+        )
+    result = []
+    for pair in pairs:
+        named = tables.get(pair) or vectors[pair]
+        value = table_baseline(named.path) if pair in tables else vector_baseline(named.path, look_angle)
+        result.append(-value if named.swapped else value)
+    return np.array(result)
+
+
+def table_baseline(path: Path) -> float:
+    """Perpendicular baseline (m) at the centre line and range of a ``bperp.par`` table.
+
+    Raises
+    ------
+    FormatError
+        When the table is not whole.
+    """
+    text = _text(path)
+    size = re.search(r"interferogram lines:\s*(\d+)\s+range samples/line:\s*(\d+)", text)
+    rows = []
+    for line in text.splitlines():
+        words = line.split()
+        if len(words) == _TABLE_COLUMNS and all(_NUMBER.fullmatch(word) for word in words):
+            rows.append([float(word) for word in words])
+    if size is None or not rows:
+        raise FormatError(path, "not a table of perpendicular baselines as GAMMA's base_perp writes it")
+    table = np.array(rows)
+    lines, samples = np.unique(table[:, 0]), np.unique(table[:, 1])
+    centre = (int(size[1]) / 2, int(size[2]) / 2)
+    whole = len(table) == lines.size * samples.size and min(lines.size, samples.size) > 1
+    if not whole or not (lines[0] <= centre[0] <= lines[-1] and samples[0] <= centre[1] <= samples[-1]):
+        raise FormatError(path, f"its table is not whole: {len(table)} rows do not fill a grid around the scene centre")
+    ordered = table[np.lexsort((table[:, 1], table[:, 0])), 7].reshape(lines.size, samples.size)
+    return float(RegularGridInterpolator((lines, samples), ordered)(centre).item())
+
+
+def vector_baseline(path: Path, look_angle: float | None) -> float:
+    r"""Perpendicular baseline (m) from the vector (T, C, N) of a ``base.par`` at the scene centre.
+
+    The precision vector, or the initial one where the precision vector was never set (all zero).
+
+    Notes
+    -----
+    .. math:: B_\perp = B_C \cos\ell - B_N \sin\ell
+
+    Raises
+    ------
+    FormatError
+        When the file holds no vector or the headers no look angle.
+    """
+    parameters = _parameters(path)
+    vector = None
+    for key in ("precision_baseline(TCN)", "initial_baseline(TCN)"):
+        numbers = [float(number) for number in _NUMBER.findall(parameters.get(key, ""))[:3]]
+        if len(numbers) == 3 and any(numbers):
+            vector = numbers
+            break
+    if vector is None:
+        raise FormatError(
+            path, "it holds no baseline vector: precision_baseline(TCN) and initial_baseline(TCN) are absent or 0"
+        )
+    if look_angle is None:
+        raise FormatError(
+            path,
+            "no image header gives sar_to_earth_center and earth_radius_below_sensor, so the look angle that turns "
+            "its vector into a perpendicular baseline is unknown",
+        )
+    look = np.deg2rad(look_angle)
+    return float(vector[1] * np.cos(look) - vector[2] * np.sin(look))
+
+
+def _parameters(path: Path) -> dict[str, str]:
+    """GAMMA's ``key:  value unit`` lines."""
+    result = {}
+    for line in _text(path).splitlines():
+        key, colon, value = line.partition(":")
+        if colon and key.strip():
+            result[key.strip()] = value.strip()
+    return result
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="latin-1")
+    except OSError as error:
+        raise FormatError(path, f"cannot be read ({error.strerror or error})") from error
+
+
+def _number(path: Path, header: Mapping[str, str], key: str) -> float:
+    found = _NUMBER.match(header.get(key, ""))
+    if found is None:
+        raise FormatError(path, f"{key} is missing or not a number")
+    return float(found[0])
+
+
+def _looks(path: Path, header: Mapping[str, str]) -> float:
+    if not {"range_looks", "azimuth_looks"} <= set(header):
+        return 1.0
+    return _number(path, header, "range_looks") * _number(path, header, "azimuth_looks")
+
+
+def _common_looks(headers: Mapping[Path, Mapping[str, str]]) -> float | None:
+    """Independent looks when all multilooked images agree on them, None otherwise."""
+    found = [_independent_looks(path, header) for path, header in headers.items()]
+    if not found or max(found) > 1.02 * min(found):
+        return None
+    return float(np.mean(found))
+
+
+def _independent_looks(path: Path, header: Mapping[str, str]) -> float:
+    nominal = _looks(path, header)
+    needed = ("azimuth_line_time", "azimuth_proc_bandwidth", "range_pixel_spacing", "chirp_bandwidth")
+    if not set(needed) <= set(header):
+        return nominal
+    line_time, azimuth_bandwidth, spacing, chirp_bandwidth = (_number(path, header, key) for key in needed)
+    cells = line_time * azimuth_bandwidth * 2 * spacing * chirp_bandwidth / SPEED_OF_LIGHT
+    return min(nominal, max(1.0, cells))

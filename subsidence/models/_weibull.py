@@ -1,0 +1,178 @@
+"""The Weibull time function."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+import numpy as np
+import numpy.typing as npt
+
+from subsidence.models._base import TimeModel
+from subsidence.typing import FloatArray
+
+__all__ = ["Weibull"]
+
+#: exp of this is still a number whose square is one.
+_LARGEST_EXPONENT = 300.0
+
+
+def _weibull(
+    t: npt.ArrayLike, *, w_m: float = 1.0, eta: float = 1.0, lam: float = 2.0, t0: float = 0.0, offset: float = 0.0
+) -> FloatArray:
+    since = np.maximum(np.asarray(t, np.float64) - t0, 0.0)
+    # eta is kept from negative values here and not by a bound of lmfit's: those map a parameter as if it
+    # were of the order of one, and eta is 1e-8 when time is in days.
+    result: FloatArray = offset - w_m * np.expm1(-np.minimum(np.maximum(eta, 0.0) * since**lam, _LARGEST_EXPONENT))
+    return result
+
+
+def _weibull_velocity(t: FloatArray, w_m: float, eta: float, lam: float, t0: float, **_: float) -> FloatArray:
+    since = np.maximum(t - t0, 0.0)
+    rate = max(eta, 0.0) * lam
+    if rate == 0 or w_m == 0:
+        return np.zeros_like(since)
+    with np.errstate(divide="ignore"):  # for lam < 1 the rate at the onset is infinite
+        result: FloatArray = w_m * rate * since ** (lam - 1) * np.exp(-eta * since**lam)
+    return np.where(t < t0, 0.0, result)
+
+
+class Weibull(TimeModel):
+    r"""
+    Settlement that begins slowly, accelerates and dies away: the Weibull time function.
+
+    Parameters
+    ----------
+    time_unit
+        Unit of ``t``: "year" (365.25 days), "month", "week", "day" or a timedelta.
+    prefix
+        Put before every parameter's name, to tell models in a sum apart.
+    nan_policy
+        "omit" leaves out epochs without a value, "raise" refuses them.
+
+    Raises
+    ------
+    InputError
+        When `time_unit` is unknown.
+
+    Notes
+    -----
+    .. math:: w(t) = c + w_m \left(1 - e^{-\eta\,\max(t - t_0,\,0)^{\lambda}}\right)
+
+    The parameters, as lmfit sees them:
+
+    ``w_m``
+        final settlement, in the unit of the data. Its sign is free: positive for settlement counted
+        downwards, negative for InSAR displacement (positive towards the satellite).
+    ``eta``
+        rate, above zero, in **time to the power of -lam**: its value holds for one unit of time only.
+    ``lam``
+        shape, 0.3 to 8; above 1 the curve has an inflection, above 2 its acceleration rises first.
+    ``t0``
+        onset. It stays at 0 unless freed, because a free onset and `lam` are hard to tell apart:
+        ``model.set_param_hint("t0", vary=True)`` before the fit, or ``params["t0"].vary = True``.
+    ``offset``
+        :math:`c`, level before the onset: an InSAR series has the error of its first epoch in it.
+
+    The velocity is greatest at :math:`t^* = t_0 + ((\lambda-1)/(\eta\lambda))^{1/\lambda}`, where it is
+    :math:`w_m (\eta\lambda)^{1/\lambda} ((\lambda-1)/e)^{(\lambda-1)/\lambda}`; eq. 6 of the paper prints
+    the power of :math:`\lambda - 1` with the wrong sign.
+
+    References
+    ----------
+    Wei et al. (2024), Dynamic subsidence law of surface in alpine mining area based on time function,
+    Science Technology and Engineering 24(16), eqs. 1 to 8.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> model = Weibull(time_unit="year")
+    >>> t = np.linspace(0, 6, 60)
+    >>> displacement = model.eval(t=t, w_m=-0.12, eta=0.068, lam=2.5)
+    >>> result = model.fit(displacement, t=t)
+    >>> {name: round(value, 4) for name, value in result.best_values.items() if name != "offset"}
+    {'w_m': -0.12, 'eta': 0.068, 'lam': 2.5, 't0': 0.0}
+    >>> round(model.time_of_peak(result.params), 3)
+    2.389
+    """
+
+    function = staticmethod(_weibull)
+    derivative = staticmethod(_weibull_velocity)
+    units: ClassVar[Mapping[str, str]] = {
+        "w_m": "data",
+        "eta": "time**-lam",
+        "lam": "1",
+        "t0": "time",
+        "offset": "data",
+    }
+    bounds: ClassVar[Mapping[str, tuple[float, float]]] = {"lam": (0.3, 8.0)}
+    fixed: ClassVar[Mapping[str, float]] = {"t0": 0.0}
+
+    def time_of_peak(self, params: Mapping[str, Any]) -> float:
+        """
+        Time of the greatest velocity, in the model's unit of time; the onset when `lam` is 1 or less.
+
+        Parameters
+        ----------
+        params
+            :class:`lmfit.Parameters` of a fit, or a mapping of names to numbers.
+
+        Returns
+        -------
+        float
+            NaN when nothing moves (`eta` is zero).
+
+        Examples
+        --------
+        >>> Weibull().time_of_peak({"w_m": 1.0, "eta": 0.068, "lam": 2.5})
+        2.3892244...
+        """
+        value = self._values(params)
+        eta, lam = value["eta"], value["lam"]
+        if eta <= 0:
+            return float("nan")
+        if lam <= 1:
+            return value["t0"]
+        return float(value["t0"] + ((lam - 1) / (eta * lam)) ** (1 / lam))
+
+    def peak_velocity(self, params: Mapping[str, Any]) -> float:
+        """
+        Greatest velocity, in units of the data per unit of time, with the sign of `w_m`.
+
+        Parameters
+        ----------
+        params
+            :class:`lmfit.Parameters` of a fit, or a mapping of names to numbers.
+
+        Returns
+        -------
+        float
+            Infinite when `lam` is below 1: such a curve starts with a jump in velocity.
+
+        Examples
+        --------
+        >>> Weibull().peak_velocity({"w_m": 1.0, "eta": 0.068, "lam": 2.5})
+        0.34455427...
+        """
+        value = self._values(params)
+        w_m, eta, lam = value["w_m"], value["eta"], value["lam"]
+        if eta <= 0 or w_m == 0:
+            return 0.0
+        if lam < 1:
+            return float(np.copysign(np.inf, w_m))
+        power = (lam - 1) / lam
+        return float(w_m * (eta * lam) ** (1 / lam) * ((lam - 1) / np.e) ** power)
+
+    def _candidates(self, t: FloatArray, held: Mapping[str, float]) -> dict[str, FloatArray]:
+        first, last = float(t.min()), float(t.max())
+        span = (last - first) or 1.0
+        onset = held.get("t0")
+        onsets = first + span * np.linspace(-0.45, 0.65, 12) if onset is None else np.array([onset])
+        lams = np.array([held["lam"]]) if "lam" in held else np.array([0.7, 1.0, 1.3, 1.6, 2.0, 2.5, 3.0, 3.6, 4.5])
+        if "eta" in held:
+            grid = np.stack([axis.ravel() for axis in np.meshgrid(onsets, lams, indexing="ij")])
+            return {"t0": grid[0], "lam": grid[1], "eta": np.full(grid.shape[1], held["eta"])}
+        # The time in which 63 % of the settlement happens has a natural range; eta, whose unit holds lam, has none.
+        scales = np.geomspace(0.05, 5.0, 25) * max(last - onsets.min(), span)
+        grid = np.stack([axis.ravel() for axis in np.meshgrid(onsets, lams, scales, indexing="ij")])
+        return {"t0": grid[0], "lam": grid[1], "eta": grid[2] ** -grid[1]}

@@ -1,0 +1,180 @@
+"""The command line: the demo against its own truth, and the inversion against the functions it calls."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+import warnings
+
+import numpy as np
+import pytest
+import xarray as xr
+
+from subsidence import __version__, simulate
+from subsidence.__main__ import main
+from subsidence._demo import run_demo
+from subsidence.io import open_interferograms, open_native, save
+from subsidence.sbas import invert_network
+from subsidence.series import estimate_velocity
+
+
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("demo") / "new" / "folder"
+    lines = []
+    run_demo(folder, say=lines.append, shape=(64, 72))
+    return folder, lines
+
+
+def numbers(lines, start):
+    """Numbers in the columns of the line that begins so."""
+    (line,) = (line for line in lines if line.startswith(start))
+    return [float(word) for word in line[42:].replace("%", "").split()]
+
+
+def test_demo_writes_what_it_says(demo):
+    folder, lines = demo
+    assert re.search(r"demo.png, series.nc and matched.nc are in .* s\)", lines[-1])
+    assert sorted(path.name for path in folder.iterdir()) == ["demo.png", "matched.nc", "series.nc"]
+    assert (folder / "demo.png").read_bytes().startswith(b"\x89PNG")
+    series = open_native(folder / "series.nc")
+    assert {"velocity", "velocity_std", "displacement_std", "atmospheric_std"} <= set(series.variables)
+    assert open_native(folder / "matched.nc").attrs["kind"] == "MATCHED"
+
+
+def test_demo_recovers_its_truth(demo):
+    _, lines = demo
+    for start in ("displacement until", "slope of", "Weibull: final", "Weibull: rate", "Weibull: shape"):
+        estimate, std, truth = numbers(lines, start)
+        assert abs(estimate - truth) < 4 * std, start
+        assert std < 0.25 * abs(truth), start
+    estimate, truth = numbers(lines, "Weibull: greatest")
+    assert estimate == pytest.approx(truth, rel=0.15)
+    error, std, within = numbers(lines, "root mean square")
+    assert error < 3 * std
+    assert within > 30
+    for start, largest in (("velocity (mm/yr)", 15.0), ("displacement (mm)", 30.0)):
+        bias, std, r2 = numbers(lines, start)
+        assert abs(bias) < largest, start
+        assert std < largest, start
+        assert r2 > 0.8, start
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """A small simulated stack as GeoTIFFs."""
+    rasterio = pytest.importorskip("rasterio", reason="needs the extra 'geo'")
+    path = tmp_path_factory.mktemp("stack")
+    stack, _ = simulate.interferogram_scene(shape=(12, 15), epochs=8, seed=2, relief=0.0)
+    transform = rasterio.Affine(50.0, 0.0, 500_000.0, 0.0, -50.0, 2_100_000.0)
+    for k in range(stack.sizes["pair"]):
+        dates = [
+            np.datetime_as_string(stack[name].values[k], unit="D").replace("-", "")
+            for name in ("reference", "secondary")
+        ]
+        for name, end in (("unwrapped_phase", "unw"), ("coherence", "cc")):
+            target = path / f"{'_'.join(dates)}_{end}.tif"
+            with rasterio.open(
+                target, "w", driver="GTiff", width=15, height=12, count=1, dtype="float32",
+                crs="EPSG:32614", transform=transform, nodata=np.nan,
+            ) as raster:  # fmt: skip
+                raster.write(stack[name].isel(pair=k).values, 1)
+    return path
+
+
+def test_invert_is_what_the_functions_give(folder, tmp_path, capsys):
+    out = tmp_path / "series.nc"
+    common = ["invert", str(folder), "--format", "geotiff", "--wavelength", "0.0555", "--out", str(out)]
+    options = ["--reference", "3", "4", "--weights", "coherence", "--seasonal", "--noise", "white"]
+    assert main([*common, *options]) == 0
+    told = capsys.readouterr()
+    assert "18 interferograms of 12 x 15 pixels" in told.out
+    assert f"wrote {out}" in told.out
+    assert "inversion 100 %" in told.err
+    stack = open_interferograms(folder, format="geotiff", wavelength=0.0555, chunks=None)
+    series = invert_network(stack, weights="coherence", reference={"row": 3, "col": 4})
+    save(estimate_velocity(series, seasonal=True, noise="white"), tmp_path / "expected.nc")
+    xr.testing.assert_identical(open_native(out), open_native(tmp_path / "expected.nc"))
+
+    assert main(common) == 1
+    assert "exists already: add --overwrite" in capsys.readouterr().err
+    assert main([*common, "--overwrite", "--weights", "none", "--sign", "towards"]) == 0
+    assert "reference: pixel row" in capsys.readouterr().out
+
+
+def test_a_stack_larger_than_memory_is_worked_off_in_pieces(folder, tmp_path, monkeypatch, capsys):
+    pytest.importorskip("dask", reason="needs the extra 'dask'")
+    monkeypatch.setattr("subsidence.__main__._IN_MEMORY", 0)
+    arguments = ["invert", str(folder), "--wavelength", "0.0555", "--reference", "3", "4", "--noise", "white"]
+    assert main([*arguments, "--out", str(tmp_path / "lazy.nc")]) == 0
+    assert "100% Completed" in capsys.readouterr().err
+    monkeypatch.undo()
+    assert main([*arguments, "--out", str(tmp_path / "series.nc")]) == 0
+    xr.testing.assert_identical(open_native(tmp_path / "lazy.nc"), open_native(tmp_path / "series.nc"))
+
+
+def test_mexico(mexico_dir, tmp_path):
+    # The independent answer was made with this wavelength, not with that of the headers' radar frequency.
+    options = ["--wavelength", "0.05550415767769124", "--weights", "none", "--noise", "white", "--reference", "9", "8"]
+    assert main(["invert", str(mexico_dir), "--format", "gamma", "--out", str(tmp_path / "mexico.nc"), *options]) == 0
+    expected = np.load(mexico_dir / "reference" / "vel_mmyr_none.npy")
+    known = np.isfinite(expected)
+    found = open_native(tmp_path / "mexico.nc").velocity.values * 1000
+    np.testing.assert_allclose(found[known], expected[known], atol=0.01)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["invert", "{stack}/nowhere", "--out", "{out}.nc"], "nowhere"),
+        (["invert", "{stack}", "--format", "geotiff", "--out", "{out}.nc"], "wavelength"),
+        (
+            ["invert", "{stack}", "--wavelength", "0.0555", "--reference", "99", "0", "--out", "{out}.nc"],
+            "99, outside",
+        ),
+        (["demo", "--out", "{stack}/file"], "file"),
+    ],
+)
+def test_errors_are_one_message_and_leave_nothing(folder, tmp_path, capsys, arguments, message):
+    (tmp_path / "file").write_text("in the way")
+    places = {"stack": tmp_path if arguments[0] == "demo" else folder, "out": tmp_path / "series"}
+    assert main([argument.format(**places) for argument in arguments]) == 1
+    told = capsys.readouterr().err
+    assert told.startswith("subsidence: ")
+    assert message in told
+    assert "Traceback" not in told
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+@pytest.mark.parametrize("out", ["series.tif", "no-such-folder/series.nc"])
+def test_a_result_that_cannot_be_written_is_refused_before_the_work(folder, capsys, out):
+    with pytest.raises(SystemExit, match="2"):
+        main(["invert", str(folder), "--out", out])
+    assert "must end in .nc or .zarr and lie in a folder that exists" in capsys.readouterr().err
+
+
+def test_warnings_are_one_line(folder, tmp_path, capsys, monkeypatch):
+    def warns(*_, **__):
+        warnings.simplefilter("always")
+        warnings.warn("looks odd", UserWarning, stacklevel=1)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("subsidence.__main__.open_interferograms", warns)
+    assert main(["invert", str(folder), "--out", str(tmp_path / "series.nc")]) == 130
+    assert capsys.readouterr().err.split("\n")[:3] == ["subsidence: warning: looks odd", "", "subsidence: interrupted"]
+
+
+def test_version_from_a_fresh_process():
+    done = subprocess.run([sys.executable, "-m", "subsidence", "--version"], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["subsidence", __version__]
+
+
+def test_per_cent_on_a_terminal(capsys):
+    from subsidence.__main__ import _Percent
+
+    percent = _Percent("inversion")
+    percent.terminal = True
+    for done in (1, 1, 50, 100):
+        percent(done, 100)
+    assert capsys.readouterr().err == "\rinversion   1 %\rinversion  50 %\rinversion 100 %\n"
