@@ -16,6 +16,8 @@ FOLDER = Path(__file__).parent
     [
         ("network.py --pixels 300 --repeats 1 --peers none --cases 2", "| uniform, no NaN | subsidence | 300 |"),
         ("memory.py --rows 30 --cols 50 --side 20", "| 30 x 50 x 174 |"),
+        ("recovery.py --seeds 1", "residual height (m), atmosphere on"),
+        ("coverage_velocity.py --draws 40", "flicker"),
         ("import_time.py --repeats 1", "imported though it should not be: []"),
     ],
 )
