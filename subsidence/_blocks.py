@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -216,12 +217,13 @@ def _lazy(
     whole = _same_chunks(
         [_whole_core(variable, dims, place) for variable, dims in zip(inputs, core, strict=True)], place
     )
-    # In a gufunc the core dimensions come last; the transposition back in _Chunk costs nothing.
+    # In a gufunc the core dimensions come last; the transposition back in _run_chunk costs nothing.
     moved = [variable.transpose(*place, *dims).data for variable, dims in zip(whole, core, strict=True)]
     sizes = {f"out_{dim}": n for output in outputs for dim, n in zip(output.dims, output.shape, strict=True)}
     left = ",".join(f"({','.join(map(str, dims))})" for dims in core)
     right = ",".join(f"({','.join(f'out_{dim}' for dim in output.dims)})" for output in outputs)
-    chunk = _Chunk(kernel, tuple(outputs), len(place))
+    # dask makes the layer's name of the function's: a plain one, not the repr of what it holds
+    chunk = partial(_run_chunk, kernel, tuple(outputs), len(place))
     results = da.apply_gufunc(
         chunk,
         f"{left}->{right}",
@@ -251,25 +253,18 @@ def _whole_core(variable: xr.Variable, core: tuple[Any, ...], place: tuple[str, 
     return variable.chunk({**dict.fromkeys(core, -1), **dict.fromkeys(place, side)})
 
 
-@dataclass(frozen=True)
-class _Chunk:
-    """A kernel on one dask chunk: ``(*place, *core)`` in and out."""
-
-    kernel: Kernel
-    outputs: tuple[Output, ...]
-    place_ndim: int
-
-    def __call__(self, *inputs: AnyArray) -> AnyArray | tuple[AnyArray, ...]:
-        n = self.place_ndim
-        shape = max((array.shape[:n] for array in inputs), key=math.prod)
-        places = math.prod(shape)
-        arrays = []
-        for array in inputs:
-            back = np.moveaxis(array, range(n), range(-n, 0))
-            arrays.append(np.ascontiguousarray(back).reshape(*back.shape[: back.ndim - n], places))
-        results = [np.empty((*output.shape, places), output.dtype) for output in self.outputs]
-        self.kernel(0, places, *arrays, *results)
-        moved = tuple(
-            np.moveaxis(result.reshape(*result.shape[:-1], *shape), range(-n, 0), range(n)) for result in results
-        )
-        return moved if len(moved) > 1 else moved[0]
+def _run_chunk(
+    kernel: Kernel, outputs: tuple[Output, ...], place_ndim: int, *inputs: AnyArray
+) -> AnyArray | tuple[AnyArray, ...]:
+    """Run a kernel on one dask chunk: ``(*place, *core)`` in and out."""
+    n = place_ndim
+    shape = max((array.shape[:n] for array in inputs), key=math.prod)
+    places = math.prod(shape)
+    arrays = []
+    for array in inputs:
+        back = np.moveaxis(array, range(n), range(-n, 0))
+        arrays.append(np.ascontiguousarray(back).reshape(*back.shape[: back.ndim - n], places))
+    results = [np.empty((*output.shape, places), output.dtype) for output in outputs]
+    kernel(0, places, *arrays, *results)
+    moved = tuple(np.moveaxis(result.reshape(*result.shape[:-1], *shape), range(-n, 0), range(n)) for result in results)
+    return moved if len(moved) > 1 else moved[0]

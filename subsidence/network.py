@@ -97,16 +97,16 @@ class Network:
         return position
 
     def solve(self, values: FloatArray) -> FloatArray:
-        """Value of each epoch, zero at the first, from differences along the pairs (least squares).
-
-        Parts of the network that no pair joins get the least-norm values.
-        """
+        """Value of each epoch from differences along the pairs (least squares), zero at the first of each part."""
         design = np.zeros((self.first.size, self.dates.size))
         rows = np.arange(self.first.size)
         design[rows, self.second] = 1.0
         design[rows, self.first] = -1.0
         solved = np.linalg.lstsq(design[:, 1:], np.asarray(values, float), rcond=None)[0]
-        return np.concatenate([np.zeros_like(solved[:1]), solved])
+        whole = np.concatenate([np.zeros_like(solved[:1]), solved])
+        part = self.parts()
+        starts = np.array([np.flatnonzero(part == number)[0] for number in range(part.max() + 1)])
+        return np.asarray(whole - whole[starts[part]])
 
     def _graph(self) -> sparse.csr_matrix:
         size = self.dates.size
@@ -133,7 +133,8 @@ def epoch_baselines(stack: xr.Dataset) -> xr.DataArray:
     Returns
     -------
     xarray.DataArray
-        Metres, along ``time``; zero at the first epoch. The least-squares solution over the pairs.
+        Metres, along ``time``; zero at the first epoch, NaN where no pairs lead from it. The least-squares
+        solution over the pairs.
 
     Raises
     ------
@@ -161,7 +162,7 @@ def epoch_baselines(stack: xr.Dataset) -> xr.DataArray:
         raise InputError(msg)
     network = Network.of(stack)
     return xr.DataArray(
-        network.solve(baselines.values),
+        np.where(network.parts() == 0, network.solve(baselines.values), np.nan),
         dims="time",
         coords={"time": network.dates},
         name="perpendicular_baseline",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import re
 import shutil
 import warnings
@@ -11,10 +12,15 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from subsidence.errors import FormatError
-from subsidence.io import open_interferograms
-from subsidence.io._gamma import table_baseline, vector_baseline
+from subsidence import plot
+from subsidence.errors import FormatError, SuspiciousDataWarning
+from subsidence.geometry import height_to_phase, look_vector
+from subsidence.io import open_interferograms, open_native, save
+from subsidence.io._gamma import image_headers, scene_geometry, table_baseline, vector_baseline
+from subsidence.sbas import invert_network
 from subsidence.schema import INTERFEROGRAMS
+from subsidence.series import estimate_velocity
+from subsidence.validation import match
 
 rasterio = pytest.importorskip("rasterio", reason="the extra 'geo' reads GeoTIFFs")
 
@@ -97,32 +103,52 @@ def test_wavelength_uses_the_exact_speed_of_light(mexico: xr.Dataset) -> None:
     assert float(mexico.wavelength) != pytest.approx(3e8 / 5.4050005e9, rel=1e-4)
 
 
-def test_geometry_agrees_with_orbit_and_ellipsoid(mexico: xr.Dataset, mexico_dir: Path) -> None:
-    """Incidence, range and heading from the state vectors and the centre's coordinates, nothing of GAMMA's."""
-    header = _par(mexico_dir, "r20180106_VV_8rlks_mli.par")
+class Orbit:
+    """Ranges and angles from a header's state vectors and the WGS 84 ellipsoid, nothing of GAMMA's."""
 
-    def numbers(key: str) -> np.ndarray:
-        return np.array([float(word) for word in header[key].split()[:3] if not word.isalpha()])
+    def __init__(self, header: dict[str, str]) -> None:
+        self.header = header
+        self.centre = self.numbers("center_time")[0]
+        start, step = self.numbers("time_of_first_state_vector")[0], self.numbers("state_vector_interval")[0]
+        times = start + step * np.arange(6) - self.centre
+        vectors = [[self.numbers(f"state_vector_{what}_{n}") for n in range(1, 7)] for what in ("position", "velocity")]
+        self.position, self.velocity = (np.polyfit(times, np.array(values), 4) for values in vectors)
 
-    start, centre = numbers("time_of_first_state_vector")[0], numbers("center_time")[0]
-    step = numbers("state_vector_interval")[0]
-    times = start + step * np.arange(6)
-    positions = np.array([numbers(f"state_vector_position_{n}") for n in range(1, 7)])
-    velocities = np.array([numbers(f"state_vector_velocity_{n}") for n in range(1, 7)])
-    satellite, velocity = (
-        np.array([np.polyval(np.polyfit(times - centre, values[:, axis], 4), 0.0) for axis in range(3)])
-        for values in (positions, velocities)
-    )
-    lat, lon = np.deg2rad(numbers("center_latitude")[0]), np.deg2rad(numbers("center_longitude")[0])
-    a, f = 6378137.0, 1 / 298.257223563
-    e2 = f * (2 - f)
-    n = a / np.sqrt(1 - e2 * np.sin(lat) ** 2)
-    target = np.array([n * np.cos(lat) * np.cos(lon), n * np.cos(lat) * np.sin(lon), n * (1 - e2) * np.sin(lat)])
-    up = np.array([np.cos(lat) * np.cos(lon), np.cos(lat) * np.sin(lon), np.sin(lat)])
-    sight = satellite - target
-    assert float(mexico.slant_range) == pytest.approx(np.linalg.norm(sight), abs=200.0)
-    incidence = np.rad2deg(np.arccos(sight @ up / np.linalg.norm(sight)))
-    assert float(mexico.incidence) == pytest.approx(incidence, abs=0.05)
+    def numbers(self, key: str) -> np.ndarray:
+        return np.array([float(word) for word in self.header[key].split()[:3] if not word.isalpha()])
+
+    def at(self, coefficients: np.ndarray, time: np.ndarray) -> np.ndarray:
+        return np.stack([np.polyval(coefficients[:, axis], time) for axis in range(3)], axis=-1)
+
+    def see(self, lat: np.ndarray, lon: np.ndarray, height: np.ndarray) -> tuple[np.ndarray, ...]:
+        """Zero-Doppler time (s after the centre), slant range (m) and incidence (degree) of places."""
+        lat, lon = np.deg2rad(lat), np.deg2rad(lon)
+        a, f = 6378137.0, 1 / 298.257223563
+        e2 = f * (2 - f)
+        n = a / np.sqrt(1 - e2 * np.sin(lat) ** 2)
+        up = np.stack([np.cos(lat) * np.cos(lon), np.cos(lat) * np.sin(lon), np.sin(lat)], axis=-1)
+        across = np.stack([n + height, n + height, n * (1 - e2) + height], axis=-1)
+        time = np.zeros(np.shape(lat))
+        for _ in range(15):
+            sight, flight = self.at(self.position, time) - across * up, self.at(self.velocity, time)
+            time = time - (sight * flight).sum(-1) / (flight**2).sum(-1)
+        distance = np.linalg.norm(sight, axis=-1)
+        return time, distance, np.rad2deg(np.arccos((sight * up).sum(-1) / distance))
+
+
+@pytest.fixture(scope="module")
+def orbit(mexico_dir: Path) -> Orbit:
+    return Orbit(_par(mexico_dir, "r20180106_VV_8rlks_mli.par"))
+
+
+def test_scene_centre_agrees_with_orbit_and_ellipsoid(mexico: xr.Dataset, mexico_dir: Path, orbit: Orbit) -> None:
+    headers = image_headers((mexico_dir / "headers").glob("*.par"))
+    scene = scene_geometry(mexico_dir, headers)
+    place = [orbit.numbers(f"center_{name}")[0] for name in ("latitude", "longitude")]
+    _, distance, incidence = orbit.see(*map(np.array, place), np.array(0.0))
+    assert scene.slant_range == pytest.approx(float(distance), abs=200.0)
+    assert scene.incidence == pytest.approx(float(incidence), abs=0.05)
+    satellite, velocity = (orbit.at(values, np.array(0.0)) for values in (orbit.position, orbit.velocity))
     azimuth = np.arctan2(satellite[1], satellite[0])
     colatitude = np.arcsin(satellite[2] / np.linalg.norm(satellite))
     east = np.array([-np.sin(azimuth), np.cos(azimuth), 0.0])
@@ -130,6 +156,41 @@ def test_geometry_agrees_with_orbit_and_ellipsoid(mexico: xr.Dataset, mexico_dir
     # clockwise from north; the direction of flight turns by some tenths of a degree between nadir and target
     assert float(mexico.heading) == pytest.approx(np.rad2deg(np.arctan2(velocity @ east, velocity @ north)), abs=1.0)
     assert np.sign(float(mexico.heading)) == -1
+
+
+def test_every_pixel_agrees_with_orbit_and_ellipsoid(mexico: xr.Dataset, orbit: Orbit) -> None:
+    height = mexico.height.values.astype(float)
+    lat, lon = np.broadcast_arrays(mexico.lat.values[:, np.newaxis], mexico.lon.values)
+    _, distance, incidence = orbit.see(lat, lon, height)
+    seen = np.isfinite(mexico.incidence.values)
+    for name in ("incidence", "slant_range"):
+        assert mexico[name].dims == ("y", "x")
+        np.testing.assert_array_equal(np.isfinite(mexico[name].values), seen)
+    assert np.abs(mexico.incidence.values - incidence)[seen].max() < 0.03
+    # a few metres of geoid height and the DEM's own resolution
+    assert np.abs(mexico.slant_range.values - distance)[seen].max() < 50.0
+    assert np.median(np.abs(mexico.slant_range.values - distance)[seen]) < 5.0
+    assert float(mexico.incidence.median()) == pytest.approx(31.68, abs=0.02)
+    assert float(mexico.slant_range.median()) == pytest.approx(802.8e3, abs=100.0)
+
+
+def test_lookup_table_has_no_place_where_there_are_no_phases(mexico: xr.Dataset) -> None:
+    """The crop reaches over the near edge of the swath: what lies outside the image cannot have a phase."""
+    outside = mexico.incidence.isnull()
+    assert int(outside.sum()) == 84
+    assert not (outside & mexico.unwrapped_phase.notnull().any("pair")).any()
+
+
+def test_pixel_centres_are_where_the_lookup_table_has_them(mexico: xr.Dataset, mexico_dir: Path, orbit: Orbit) -> None:
+    """The GeoTIFFs' place is right to a tenth of a pixel; half a pixel would be 1.6 samples and 3.2 lines."""
+    (path,) = mexico_dir.rglob("*.lt")
+    table = np.fromfile(path, ">f4").reshape(60, 100, 2)
+    lat, lon = np.broadcast_arrays(mexico.lat.values[:, np.newaxis], mexico.lon.values)
+    time, distance, _ = orbit.see(lat, lon, mexico.height.values.astype(float))
+    near, spacing = (orbit.numbers(key)[0] for key in ("near_range_slc", "range_pixel_spacing"))
+    first, step = (orbit.numbers(key)[0] for key in ("start_time", "azimuth_line_time"))
+    assert abs(np.median(table[..., 0] - (distance - near) / spacing)) < 0.3
+    assert abs(np.median(table[..., 1] - (time + orbit.centre - first) / step)) < 0.7
 
 
 def test_independent_looks_are_fewer_than_nominal(mexico: xr.Dataset) -> None:
@@ -216,9 +277,64 @@ def test_mexico_as_plain_geotiffs_is_the_same(mexico: xr.Dataset, mexico_dir: Pa
     assert "perpendicular_baseline" not in plain.variables
 
 
-def test_what_the_caller_gives_goes_before_the_headers(mexico_dir: Path) -> None:
+def test_what_the_caller_gives_goes_before_headers_and_lookup_table(mexico: xr.Dataset, mexico_dir: Path) -> None:
     stack = open_interferograms(mexico_dir, wavelength=0.0556, incidence=31.0, slant_range=803e3, chunks=None)
     assert [float(stack[name]) for name in ("wavelength", "incidence", "slant_range")] == [0.0556, 31.0, 803e3]
+    stack = open_interferograms(mexico_dir, incidence=31.0, chunks=None)
+    assert stack.incidence.dims == ()
+    xr.testing.assert_identical(stack.slant_range.drop_vars("incidence"), mexico.slant_range.drop_vars("incidence"))
+
+
+# --- downstream of incidence and slant range by pixel -------------------------------------------------
+
+
+def test_residual_heights_follow_the_range_of_each_pixel(mexico: xr.Dataset) -> None:
+    """Same series, other lever arm: heights are in proportion to slant range times sine of incidence."""
+    options = {"weights": None, "reference": {"row": 9, "col": 8}, "residual_height": True}
+    centre = mexico.assign_coords(incidence=39.7044, slant_range=878.3e3)
+    own, other = (invert_network(stack, **options) for stack in (mexico, centre))
+    np.testing.assert_array_equal(own.displacement, other.displacement)
+    solved = own.residual_height.notnull()
+    assert int(solved.sum()) > 5800
+    assert not (other.residual_height.notnull() & ~solved).any()
+    reach = mexico.slant_range * np.sin(np.deg2rad(mexico.incidence))
+    expected = other.residual_height * reach / (878.3e3 * np.sin(np.deg2rad(39.7044)))
+    np.testing.assert_allclose(own.residual_height.where(solved), expected.where(solved), rtol=1e-5, atol=1e-6)
+    assert float((other.residual_height / own.residual_height).median()) == pytest.approx(1.33, abs=0.01)
+
+
+def test_fields_of_geometry_survive_saving_matching_and_plotting(mexico: xr.Dataset, tmp_path: Path) -> None:
+    stack = mexico
+    series = estimate_velocity(invert_network(stack, weights=None, reference={"row": 9, "col": 8}))
+    assert int(series.incidence.isnull().sum()) == 84
+    for suffix in ("nc", "zarr") if importlib.util.find_spec("zarr") else ("nc",):
+        save(series, tmp_path / f"series.{suffix}")
+        xr.testing.assert_identical(open_native(tmp_path / f"series.{suffix}", chunks=None), series)
+    here = series.isel(y=20, x=30)
+    levelling = xr.Dataset(
+        {"height": (("time", "benchmark"), [[2240.0], [2239.9]])},
+        {
+            "time": series.time.values[[0, -1]],
+            "lon": ("benchmark", [float(here.x)]),
+            "lat": ("benchmark", [float(here.y)]),
+        },
+    )
+    matched = match(series, levelling, radius=10.0)
+    vertical = float(here.displacement[-1]) / np.cos(np.deg2rad(float(here.incidence)))
+    assert float(matched.insar_displacement[-1, 0]) == pytest.approx(vertical, rel=1e-6)
+    if importlib.util.find_spec("matplotlib") is not None:
+        plot.velocity_map(series)
+    phase = height_to_phase(
+        stack.perpendicular_baseline,
+        wavelength=float(stack.wavelength),
+        slant_range=stack.slant_range,
+        incidence=stack.incidence,
+    )
+    lever = float(stack.slant_range[20, 30]) * np.sin(np.deg2rad(float(stack.incidence[20, 30])))
+    by_hand = -4 * np.pi / float(stack.wavelength) * float(stack.perpendicular_baseline[0]) / lever
+    assert float(phase[0, 20, 30]) == pytest.approx(by_hand, rel=1e-5)
+    up = look_vector(stack.incidence, stack.heading).los_up
+    assert float(up[20, 30]) == pytest.approx(np.cos(np.deg2rad(float(stack.incidence[20, 30]))), rel=1e-5)
 
 
 # --- small folders ------------------------------------------------------------------------------------
@@ -226,12 +342,13 @@ def test_what_the_caller_gives_goes_before_the_headers(mexico_dir: Path) -> None
 HEADER = """Gamma Interferometric SAR Processor (ISP) - Image Parameter File
 date:      2018 01 06
 azimuth_line_time:     4.1111126e-03   s
-range_samples:                  100
-azimuth_lines:                  50
+range_samples:                 8514
+azimuth_lines:                 4541
 range_looks:                       8
 azimuth_looks:                     2
 heading:                 -12.2742586   degrees
 range_pixel_spacing:       18.636496   m
+near_range_slc:           798988.2904  m
 center_range_slc:         878314.5356  m
 incidence_angle:             39.7036   degrees
 radar_frequency:        5.4050005e+09  Hz
@@ -270,10 +387,10 @@ def gamma(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def _opened(folder: Path) -> xr.Dataset:
+def _opened(folder: Path, **options: float) -> xr.Dataset:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        return open_interferograms(folder, chunks=None)
+        return open_interferograms(folder, chunks=None, **options)
 
 
 def test_reversed_pair_is_put_in_order(gamma: Path) -> None:
@@ -369,3 +486,181 @@ def test_truncated_phase_in_mexico_is_refused(mexico_dir: Path, tmp_path: Path) 
     victim.write_bytes(victim.read_bytes()[:-500])
     with pytest.raises(FormatError, match=rf"{victim.name}: truncated"):
         open_interferograms(folder)
+
+
+# --- lookup tables of small folders -------------------------------------------------------------------
+
+SPACING, NEAR, SATELLITE, EARTH = 18.636496, 798988.2904, 7073899.1954, 6375868.9414
+
+
+def lookup(path: Path, sample: object, line: object = 100.0, shape: tuple[int, int] = (4, 5)) -> Path:
+    """A table as GAMMA writes it: pairs of range and azimuth, big-endian float32."""
+    pairs = np.empty((*shape, 2), ">f4")
+    pairs[..., 0], pairs[..., 1] = sample, line
+    path.write_bytes(pairs.tobytes())
+    return path
+
+
+def half_angle_incidence(distance: float, target: float) -> float:
+    """180 degrees less the angle at the target, from the half-angle formula of the triangle's three sides."""
+    half = (distance + target + SATELLITE) / 2
+    tangent = np.sqrt((half - distance) * (half - target) / (half * (half - SATELLITE)))
+    return float(180 - 2 * np.rad2deg(np.arctan(tangent)))
+
+
+@pytest.fixture
+def tabled(gamma: Path) -> Path:
+    """The small folder with a lookup table whose pixels march across the swath."""
+    lookup(gamma / "20180106_VV_8rlks_eqa_to_rdc.lt", np.arange(20).reshape(4, 5) * 400.0)
+    return gamma
+
+
+def test_fields_by_hand(tabled: Path) -> None:
+    write_tif(tabled / "a_dem.tif", np.linspace(0, 3800, 20, dtype="float32").reshape(4, 5))
+    stack = _opened(tabled)
+    for row, col in ((0, 0), (0, 3), (2, 2), (3, 4)):
+        number = 5 * row + col
+        distance = NEAR + 400 * number * SPACING
+        assert float(stack.slant_range[row, col]) == pytest.approx(distance, abs=0.1)
+        expected = half_angle_incidence(distance, EARTH + 200 * number)
+        assert float(stack.incidence[row, col]) == pytest.approx(expected, abs=1e-4)
+    assert stack.incidence.attrs["units"] == "degree"
+    assert stack.incidence.attrs["grid_mapping"] == "spatial_ref"
+
+
+def test_missing_heights_are_those_of_the_ellipsoid_or_near_ones(tabled: Path) -> None:
+    expected = half_angle_incidence(NEAR + 400 * SPACING, EARTH)
+    assert float(_opened(tabled).incidence[0, 1]) == pytest.approx(expected, abs=1e-4)
+    heights = np.full((4, 5), 2000, "float32")
+    heights[0, 1] = np.nan
+    write_tif(tabled / "a_dem.tif", heights)
+    expected = half_angle_incidence(NEAR + 400 * SPACING, EARTH + 2000)
+    assert float(_opened(tabled).incidence[0, 1]) == pytest.approx(expected, abs=1e-4)
+
+
+def test_headers_own_centre_comes_out(tabled: Path) -> None:
+    lookup(next(tabled.glob("*.lt")), (8514 - 1) / 2)
+    stack = _opened(tabled)
+    assert float(stack.slant_range[1, 1]) == pytest.approx(878314.5356, abs=0.1)
+    assert float(stack.incidence[1, 1]) == pytest.approx(39.7036, abs=0.05)
+
+
+def test_look_angles_of_the_baseline_table_come_out(tabled: Path, mexico_dir: Path) -> None:
+    """base_perp lists look angles from its own orbit model, 27.5 degrees in near and 40.5 in far range."""
+    text = (mexico_dir / "geometry" / f"{FIRST}_VV_8rlks_bperp.par").read_text()
+    rows = [[float(word) for word in row.split()] for row in text.splitlines() if re.match(r"\s*2500\s+\d", row)]
+    samples, looks = np.array(rows)[[1, 10, 20, 30, 40], 1], np.array(rows)[[1, 10, 20, 30, 40], 5]
+    lookup(next(tabled.glob("*.lt")), samples[np.newaxis])
+    incidence = _opened(tabled).incidence.values[0].astype(float)
+    np.testing.assert_allclose(
+        np.rad2deg(np.arcsin(EARTH / SATELLITE * np.sin(np.deg2rad(incidence)))), looks, atol=0.05
+    )
+
+
+def test_places_without_data_or_outside_the_image_are_nan(tabled: Path) -> None:
+    sample, line = np.full((4, 5), 1000.0), np.full((4, 5), 100.0)
+    sample[0, 0] = line[0, 0] = 0.0
+    sample[0, 1], sample[0, 2], line[0, 3], line[0, 4], sample[1, 0] = -3.0, 8514.0, -0.5, 4541.0, np.nan
+    sample[1, 1] = 0.0  # a place in the first column, not one without data
+    lookup(next(tabled.glob("*.lt")), sample, line)
+    stack = _opened(tabled)
+    expected = np.zeros((4, 5), bool)
+    expected[0] = expected[1, 0] = True
+    np.testing.assert_array_equal(np.isnan(stack.incidence), expected)
+    np.testing.assert_array_equal(np.isnan(stack.slant_range), expected)
+    INTERFEROGRAMS.check(stack)
+
+
+def test_blocks_of_rows_join(tabled: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = _opened(tabled)
+    monkeypatch.setattr("subsidence.io._lookup._BLOCK", 12)
+    xr.testing.assert_identical(_opened(tabled), whole)
+
+
+def test_table_of_the_other_byte_order_is_told_of(mexico_dir: Path, tabled: Path) -> None:
+    (real,) = mexico_dir.rglob("*.lt")
+    for start in range(0, 12000, 400):
+        table = np.fromfile(real, ">f4", 40, offset=4 * start)
+        table[-2:] = 0.0
+        next(tabled.glob("*.lt")).write_bytes(table.tobytes())
+        assert _opened(tabled).incidence.dims == ("y", "x")
+        next(tabled.glob("*.lt")).write_bytes(table.byteswap().tobytes())
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            stack = open_interferograms(tabled, chunks=None)
+        assert any("is it big-endian float32?" in str(warning.message) for warning in caught)
+        assert {warning.category for warning in caught} == {SuspiciousDataWarning}
+        assert stack.incidence.dims == ()
+
+
+def _write(folder: Path, name: str, old: str, new: str) -> None:
+    (folder / name).write_text(HEADER.replace(old, new))
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        (
+            lambda f: lookup(next(f.glob("*.lt")), 1.0, shape=(6, 5)),
+            r"no lookup table fits its grid, 4 x 5 pixels need 160 bytes \(\w+_to_rdc.lt with 240 bytes\)",
+        ),
+        (lambda f: lookup(f / "b.UTM_TO_RDC", 1.0), "2 lookup tables fit its grid"),
+        (
+            lambda f: lookup(next(f.glob("*.lt")), 0.0, 0.0),
+            "its places do not lie in the image of 4541 lines and 8514",
+        ),
+        (lambda f: lookup(next(f.glob("*.lt")), 9000.0), "its places do not lie in the image"),
+        (
+            lambda f: next(f.glob("*.lt")).rename(f / "20180106_VV_4rlks_eqa_to_rdc.lt"),
+            "no image header has the 4 range looks",
+        ),
+        (
+            lambda f: (
+                next(f.glob("*.lt")).rename(f / "20180106_eqa_to_rdc.lt"),
+                _write(f, "r20180106_4.mli.par", "range_looks:                       8", "range_looks: 4"),
+            ),
+            "images of 4 and 8 range looks",
+        ),
+        (lambda f: _write(f, "r20180106.mli.par", "near_range_slc", "nearest"), "near_range_slc is missing"),
+        (
+            lambda f: _write(f, "r20180106.mli.par", "range_looks", "image_geometry: GROUND_RANGE\nrange_looks"),
+            "image_geometry is GROUND_RANGE, expected SLANT_RANGE",
+        ),
+    ],
+)
+def test_unusable_tables_are_told_of(tabled: Path, change: object, reason: str) -> None:
+    change(tabled)  # type: ignore[operator]  # a callable from the table above
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        stack = open_interferograms(tabled, chunks=None)
+    told = [str(warning.message) for warning in caught if issubclass(warning.category, SuspiciousDataWarning)]
+    assert any(re.search(reason, message) and "those of the scene's centre instead" in message for message in told)
+    assert (float(stack.incidence), float(stack.slant_range)) == (39.7036, 878314.5356)
+
+
+def test_table_smaller_than_the_grid_is_refused_unless_it_is_not_needed(tabled: Path) -> None:
+    table = next(tabled.glob("*.lt"))
+    table.write_bytes(table.read_bytes()[:-32])
+    with pytest.raises(FormatError, match=r"_to_rdc.lt: truncated, .* it has 128 bytes, 4 x 5 pixels need 160"):
+        _opened(tabled)
+    stack = _opened(tabled, incidence=31.0, slant_range=8e5)
+    assert (float(stack.incidence), float(stack.slant_range)) == (31.0, 8e5)
+
+
+def test_other_tables_do_not_disturb(tabled: Path) -> None:
+    expected = _opened(tabled)
+    lookup(tabled / "20180106_rdc_to_eqa.lt", 1.0)
+    lookup(tabled / ".20180106_eqa_to_rdc.lt", 1.0)
+    lookup(tabled / "uncropped.lt", 1.0, shape=(40, 50))
+    xr.testing.assert_identical(_opened(tabled), expected)
+
+
+def test_the_image_is_the_one_of_the_tables_date_and_looks(tabled: Path) -> None:
+    """Images of other dates and looks lie beside it, with other ranges."""
+    expected = _opened(tabled).slant_range
+    _write(tabled, "r20180130.mli.par", "near_range_slc:           798988", "near_range_slc: 799988")
+    _write(tabled, "r20180106_4.mli.par", "range_looks:                       8", "range_looks: 4")
+    _write(tabled, "r20180106.slc.par", "looks:                       ", "looks: 1  #")
+    np.testing.assert_array_equal(_opened(tabled).slant_range, expected)
+    next(tabled.glob("*.lt")).rename(tabled / "VV_8rlks_eqa_to_rdc.lt")
+    np.testing.assert_allclose(_opened(tabled).slant_range, expected + 500, atol=0.2)

@@ -21,17 +21,18 @@ import numpy as np
 from subsidence._kernels.accelerate import jit
 from subsidence.typing import AnyArray
 
-__all__ = ["components", "factor", "normal_matrix", "right_hand_side", "selected_inverse", "solve"]
-
-# A pivot this much smaller than its diagonal is zero: the epochs eliminated so far hang on nothing.
-_SINGULAR = 1e-12
+__all__ = ["factor", "normal_matrix", "right_hand_side", "selected_inverse", "solve"]
 
 
 @jit
 def normal_matrix(weight: AnyArray, lower: AnyArray, upper: AnyArray, band: AnyArray) -> None:
     """Weighted Laplacian of the network, grounded at the reference epoch."""
     pairs, lanes = weight.shape
-    band[:] = 0.0
+    unknowns, width, _ = band.shape
+    for i in range(unknowns):
+        for b in range(width):
+            for lane in range(lanes):
+                band[i, b, lane] = 0.0
     for k in range(pairs):
         i, j = lower[k], upper[k]
         for lane in range(lanes):
@@ -44,14 +45,11 @@ def normal_matrix(weight: AnyArray, lower: AnyArray, upper: AnyArray, band: AnyA
 
 
 @jit
-def factor(band: AnyArray, scaled: AnyArray, diagonal: AnyArray, singular: AnyArray) -> None:
-    """L D L' in place: ``band[i, 0]`` becomes 1 / D, the rest L. A vanishing pivot gets 1 / D = 0."""
+def factor(band: AnyArray, scaled: AnyArray, lost: AnyArray) -> None:
+    """L D L' in place: ``band[i, 0]`` becomes 1 / D, the rest L. The pivot of a ``lost`` unknown gets 1 / D = 0."""
     unknowns, width, lanes = band.shape
-    singular[:] = 0.0
     for i in range(unknowns):
         reach = min(i, width - 1)
-        for lane in range(lanes):
-            diagonal[i, lane] = band[i, 0, lane]
         for b in range(reach, 0, -1):
             j = i - b
             # scaled[c] is L[i, i - c] * D, for the columns c > b that are done
@@ -63,10 +61,9 @@ def factor(band: AnyArray, scaled: AnyArray, diagonal: AnyArray, singular: AnyAr
                 band[i, b, lane] *= band[j, 0, lane]
                 band[i, 0, lane] -= scaled[b, lane] * band[i, b, lane]
         for lane in range(lanes):
-            pivot = band[i, 0, lane]
-            lost = pivot <= _SINGULAR * diagonal[i, lane]
-            singular[lane] += 1.0 if lost else 0.0
-            band[i, 0, lane] = 0.0 if lost else 1.0 / pivot
+            # beyond the reach of float64 the pivot of a joined epoch may vanish too: NaN, not a number
+            pivot = band[i, 0, lane] if band[i, 0, lane] > 0.0 else np.nan
+            band[i, 0, lane] = 0.0 if lost[i, lane] > 0.0 else 1.0 / pivot
 
 
 @jit
@@ -74,7 +71,9 @@ def right_hand_side(
     phi: AnyArray, weight: AnyArray, lower: AnyArray, upper: AnyArray, sign: AnyArray, x: AnyArray
 ) -> None:
     pairs, lanes = phi.shape
-    x[:] = 0.0
+    for i in range(x.shape[0]):
+        for lane in range(lanes):
+            x[i, lane] = 0.0
     for k in range(pairs):
         i, j, s = lower[k], upper[k], sign[k]
         for lane in range(lanes):
@@ -99,31 +98,6 @@ def solve(band: AnyArray, x: AnyArray) -> None:
         for b in range(1, min(i, width - 1) + 1):
             for lane in range(lanes):
                 x[i - b, lane] -= band[i, b, lane] * x[i, lane]
-
-
-@jit
-def components(band: AnyArray, singular: AnyArray, component: AnyArray) -> None:
-    """Number the part of the network that each epoch belongs to, 0 being that of the reference epoch.
-
-    The last eliminated epoch of a part that does not reach the reference has no pivot. A random walk from
-    any epoch of that part ends there with certainty, and from any other epoch never: the harmonic
-    function that is ``n`` at the n-th such epoch and zero at the reference is therefore the part's number.
-    """
-    unknowns, width, lanes = band.shape
-    component[:] = 0.0
-    for lane in range(lanes):
-        if singular[lane] == 0:
-            continue
-        number = 0.0
-        for i in range(unknowns):
-            if band[i, 0, lane] == 0.0:
-                number += 1.0
-                component[i, lane] = number
-        for i in range(unknowns - 1, -1, -1):
-            component[i, lane] = np.rint(component[i, lane])
-            for b in range(1, min(i, width - 1) + 1):
-                if band[i - b, 0, lane] != 0.0:
-                    component[i - b, lane] -= band[i, b, lane] * component[i, lane]
 
 
 @jit

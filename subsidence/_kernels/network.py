@@ -10,15 +10,15 @@ from __future__ import annotations
 import numpy as np
 
 from subsidence._kernels.accelerate import jit
+from subsidence._kernels.connectivity import connect
 from subsidence._kernels.laplacian import (
-    components,
     factor,
     normal_matrix,
     right_hand_side,
     selected_inverse,
     solve,
 )
-from subsidence._kernels.robust import HUBER, L1, NOT_ROBUST, reweight
+from subsidence._kernels.robust import HUBER, L1, NOT_ROBUST, reweight, variance_factor
 from subsidence.typing import AnyArray
 
 __all__ = ["COHERENCE", "GIVEN", "HUBER", "L1", "NOT_ROBUST", "UNIFORM", "VARIANCE", "invert"]
@@ -77,16 +77,19 @@ def invert(
     band = np.empty((unknowns, bandwidth + 1, lanes))
     scaled = np.empty((bandwidth + 1, lanes))
     inverse = np.empty((unknowns, bandwidth + 1, lanes))
-    diagonal = np.empty((unknowns, lanes))
+    reached = np.empty((unknowns + 1, lanes), np.uint8)
+    lost = np.empty((unknowns, lanes))
+    parts = np.empty(lanes)
+    robust_scale = np.empty(lanes)
     x = np.empty((unknowns, lanes))
     previous = np.empty((unknowns, lanes))
     component = np.empty((unknowns, lanes))
-    singular = np.empty(lanes)
     count = np.empty(lanes)
     variance = np.empty(lanes)
     coherence = np.empty(lanes)
+    converged = np.ones(lanes, np.bool_)
     shared_ready = False
-    inverse_ready = False
+    any_parted = False
 
     for first in range(start, stop, lanes):
         filled = min(lanes, stop - first)
@@ -115,30 +118,26 @@ def invert(
         )
         if uniform and robust == NOT_ROBUST:
             if not shared_ready:
+                any_parted = connect(base, lower, upper, reached, component, lost, parts)
                 normal_matrix(base, lower, upper, shared)
-                factor(shared, scaled, diagonal, singular)
+                factor(shared, scaled, lost)
+                selected_inverse(shared, inverse)
                 shared_ready = True
             right_hand_side(phi, base, lower, upper, sign, x)
             solve(shared, x)
-            any_singular = singular.sum() > 0.0
-            if any_singular:
-                components(shared, singular, component)
-            _residuals(phi, base, base, lower, upper, sign, x, singular, count, True, 0.0, variance, coherence)
-            if not inverse_ready:
-                selected_inverse(shared, inverse)
-                inverse_ready = True
+            _residuals(phi, base, base, lower, upper, sign, x, parts, count, True, 0.0, variance, coherence)
         else:
-            inverse_ready = False
             shared_ready = False
-            for k in range(pairs):
-                for lane in range(lanes):
-                    weight[k, lane] = base[k, lane]
-            normal_matrix(weight, lower, upper, band)
-            factor(band, scaled, diagonal, singular)
-            right_hand_side(phi, weight, lower, upper, sign, x)
+            any_parted = connect(base, lower, upper, reached, component, lost, parts)
+            normal_matrix(base, lower, upper, band)
+            factor(band, scaled, lost)
+            right_hand_side(phi, base, lower, upper, sign, x)
             solve(band, x)
-            converged = np.ones(lanes, np.bool_)
-            if robust != NOT_ROBUST:
+            if robust == NOT_ROBUST:
+                _residuals(
+                    phi, base, base, lower, upper, sign, x, parts, count, False, least_variance, variance, coherence
+                )
+            else:
                 reweight(
                     phi,
                     base,
@@ -150,18 +149,18 @@ def invert(
                     count,
                     band,
                     scaled,
-                    diagonal,
-                    singular,
+                    lost,
                     x,
                     previous,
+                    robust_scale,
                     converged,
                 )
-            any_singular = singular.sum() > 0.0
-            if any_singular:
-                components(band, singular, component)
-            _residuals(
-                phi, base, weight, lower, upper, sign, x, singular, count, False, least_variance, variance, coherence
-            )
+                _residuals(
+                    phi, base, weight, lower, upper, sign, x, parts, count, False, least_variance, variance, coherence
+                )
+                variance_factor(phi, base, lower, upper, sign, robust, parts, x, robust_scale, least_variance, variance)
+                normal_matrix(base, lower, upper, band)
+                factor(band, scaled, lost)
             selected_inverse(band, inverse)
 
         for lane in range(filled):
@@ -172,7 +171,7 @@ def invert(
                 outcome = NO_DATA
             elif count[lane] < min_pairs:
                 outcome = TOO_FEW_PAIRS
-            elif singular[lane] > 0:
+            elif parts[lane] > 0:
                 outcome = MINIMUM_NORM if minimum_norm else UNREACHABLE_EPOCHS
             elif robust != NOT_ROBUST and not converged[lane]:
                 outcome = NOT_CONVERGED
@@ -188,7 +187,7 @@ def invert(
             inverse,
             variance,
             component,
-            any_singular,
+            any_parted,
             scale,
             status,
             displacement,
@@ -257,7 +256,7 @@ def _residuals(
     upper: AnyArray,
     sign: AnyArray,
     x: AnyArray,
-    singular: AnyArray,
+    parts: AnyArray,
     count: AnyArray,
     complete: bool,
     least_variance: float,
@@ -328,7 +327,7 @@ def _residuals(
             cosines[lane] += used[lane] * (np.float32(1.0) - np.float32(2.0) * sine * sine)
             sines[lane] += used[lane] * (turn * sine * cosine)  # the residual has the pair's own sign
     for lane in range(lanes):
-        redundancy = count[lane] - (unknowns - singular[lane])
+        redundancy = count[lane] - (unknowns - parts[lane])
         if redundancy > 0:
             variance[lane] = max(variance[lane] / redundancy, least_variance)
         else:
@@ -395,7 +394,7 @@ def _store(
     inverse: AnyArray,
     variance: AnyArray,
     component: AnyArray,
-    any_singular: bool,
+    any_parted: bool,
     scale: float,
     status: AnyArray,
     displacement: AnyArray,
@@ -416,7 +415,7 @@ def _store(
         for lane in range(filled):
             displacement[e, first + lane] = scale * x[i, lane] + offset[lane]
             displacement_std[e, first + lane] = sigma[lane] * np.sqrt(inverse[i, 0, lane])
-        if any_singular:
+        if any_parted:
             for lane in range(filled):
                 if component[i, lane] > 0.5:
                     displacement_std[e, first + lane] = np.nan

@@ -17,6 +17,7 @@ from subsidence.io._cube import Chunks, Cube, as_array, check_coherence, chunk_s
 from subsidence.io._names import Date, NamedPair
 from subsidence.io._raster import Raster, Survey, has_data, inspect, same_grid, survey
 from subsidence.schema import INTERFEROGRAMS
+from subsidence.typing import FloatArray
 
 __all__ = ["Content", "Source", "assemble"]
 
@@ -53,11 +54,13 @@ def assemble(
     source: Source,
     content: Content,
     *,
-    scalars: Mapping[str, float],
+    geometry: Mapping[str, float | FloatArray],
     baselines: npt.NDArray[np.float64] | None,
     chunks: Chunks,
 ) -> tuple[xr.Dataset, list[str]]:
     """Check every file against the others, then build the INTERFEROGRAMS Dataset and list what to doubt in it.
+
+    `geometry` holds scalars and fields (y, x) by name.
 
     Raises
     ------
@@ -89,7 +92,10 @@ def assemble(
     coordinates: dict[str, Any] = {
         "reference": ("pair", np.array([pair.reference for pair in source.phases.values()], "M8[ns]")),
         "secondary": ("pair", np.array([pair.secondary for pair in source.phases.values()], "M8[ns]")),
-        **{key: ((), np.float64(value)) for key, value in scalars.items()},
+        **{
+            key: (("y", "x"), value, grid_mapping) if isinstance(value, np.ndarray) else ((), np.float64(value))
+            for key, value in geometry.items()
+        },
         **_places(phases[0]),
     }
     if baselines is not None:

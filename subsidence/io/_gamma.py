@@ -13,11 +13,20 @@ from scipy.interpolate import RegularGridInterpolator
 
 from subsidence.errors import FormatError, InputError
 from subsidence.geometry import SPEED_OF_LIGHT, wavelength_from_frequency
-from subsidence.io._names import Date, NamedPair, by_pair
+from subsidence.io._names import Date, NamedPair, by_pair, dates_in
 
-__all__ = ["Geometry", "baseline_files", "image_headers", "perpendicular_baselines", "scene_geometry"]
+__all__ = [
+    "Geometry",
+    "RadarImage",
+    "baseline_files",
+    "image_headers",
+    "perpendicular_baselines",
+    "radar_image",
+    "scene_geometry",
+]
 
 _NUMBER = re.compile(r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?")
+_RANGE_LOOKS = re.compile(r"(?<!\d)(\d+)rlks")
 _TABLE_COLUMNS = 9
 #: A parameter file is a few kB; anything much larger that ends in .par is something else.
 _LARGEST_HEADER = 2**20
@@ -36,6 +45,22 @@ class Geometry:
     look_angle: float | None
     #: Independent looks of a multilooked pixel; None without a multilooked image's header.
     looks: float | None
+
+
+@dataclass(frozen=True)
+class RadarImage:
+    """The image whose pixels a lookup table counts; lengths in metres."""
+
+    samples: float
+    lines: float
+    #: Slant range of the centre of the first sample.
+    near_range: float
+    #: Slant range from one (multilooked) sample to the next.
+    spacing: float
+    #: From the Earth's centre to the satellite.
+    satellite_radius: float
+    #: From the Earth's centre to the ellipsoid below the satellite.
+    earth_radius: float
 
 
 def image_headers(files: Iterable[Path]) -> dict[Path, dict[str, str]]:
@@ -100,6 +125,46 @@ def scene_geometry(folder: Path, headers: Mapping[Path, Mapping[str, str]]) -> G
         heading=float(np.rad2deg(np.arctan2(np.sin(heading).mean(), np.cos(heading).mean()))),
         look_angle=look_angle,
         looks=_common_looks(multilooked),
+    )
+
+
+def radar_image(table: Path, headers: Mapping[Path, Mapping[str, str]]) -> RadarImage:
+    """The multilooked image that the lookup table called `table` points into.
+
+    The one of the date and of the range looks ("8rlks") in the table's name; the mean over the epochs, whose
+    ranges and orbits differ by some tens of metres, where the name tells no date.
+
+    Raises
+    ------
+    FormatError
+        When none has these looks, their looks differ, ranges are not slant ranges or a value is missing.
+    """
+    used = {path: header for path, header in headers.items() if _looks(path, header) > 1} or dict(headers)
+    dates = set(dates_in(table.name))
+    used = {path: header for path, header in used.items() if dates & set(dates_in(path.name))} or used
+    looks = {path: _number(path, header, "range_looks") for path, header in used.items() if "range_looks" in header}
+    named = _RANGE_LOOKS.search(table.name)
+    if named is not None and looks:
+        used = {path: header for path, header in used.items() if looks.get(path) == float(named[1])}
+        if not used:
+            raise FormatError(table, f"no image header has the {named[1]} range looks that its name tells")
+    elif len(set(looks.values())) > 1:
+        found = " and ".join(f"{number:g}" for number in sorted(set(looks.values())))
+        raise FormatError(table, f"there are images of {found} range looks, and its name does not tell which it is of")
+    for path, header in used.items():
+        if header.get("image_geometry", "SLANT_RANGE") != "SLANT_RANGE":
+            raise FormatError(path, f"image_geometry is {header['image_geometry']}, expected SLANT_RANGE")
+
+    def mean(key: str) -> float:
+        return float(np.mean([_number(path, header, key) for path, header in used.items()]))
+
+    return RadarImage(
+        samples=mean("range_samples"),
+        lines=mean("azimuth_lines"),
+        near_range=mean("near_range_slc"),
+        spacing=mean("range_pixel_spacing"),
+        satellite_radius=mean("sar_to_earth_center"),
+        earth_radius=mean("earth_radius_below_sensor"),
     )
 
 

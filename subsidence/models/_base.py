@@ -42,9 +42,9 @@ class TimeModel(lmfit.Model, ABC):  # type: ignore[misc]  # lmfit has no types
         When `time_unit` is unknown.
     """
 
-    #: w(t, **parameters).
+    #: ``w(t, **parameters)``.
     function: ClassVar[Callable[..., FloatArray]]
-    #: dw/dt(t, **parameters).
+    #: ``dw/dt(t, **parameters)``.
     derivative: ClassVar[Callable[..., FloatArray]]
     #: Name of the parameter that multiplies the curve.
     amplitude: ClassVar[str] = "w_m"

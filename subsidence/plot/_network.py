@@ -129,9 +129,7 @@ def _epoch_baselines(pairs: Network, baselines: FloatArray | None) -> FloatArray
     used = Network(pairs.dates, pairs.first[known], pairs.second[known])
     if np.unique([used.first, used.second]).size < pairs.dates.size:
         return None
-    solved, part = used.solve(baselines[known]), used.parts()
-    start = np.array([np.flatnonzero(part == number)[0] for number in part])
-    return np.asarray(solved - solved[start])
+    return used.solve(baselines[known])
 
 
 def _segments(pairs: Network, days: FloatArray, heights: FloatArray | None) -> FloatArray:

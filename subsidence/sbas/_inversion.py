@@ -58,7 +58,8 @@ def invert_network(
         "variance": inverse phase variance from coherence, :math:`2 L \gamma^2 / (1 - \gamma^2)`, at least
         :math:`3 / \pi^2` (the variance of a phase that says nothing) where ``looks`` is known;
         "coherence": coherence itself; None: all pairs alike; or a DataArray of positive weights along
-        ``pair``, with or without the place (NaN or 0 leaves a pair out).
+        ``pair``, with or without the place (NaN or 0 leaves a pair out). Weights along ``pair`` alone are spread
+        over the places, which takes as much memory as the phases.
     reference
         Where displacement is zero: ``{"row", "col"}``, ``{"lon", "lat"}``, ``{"x", "y"}``, ``{"point"}``, a
         boolean DataArray (its mean), "max_coherence" (the place of largest mean coherence among those with
@@ -140,7 +141,7 @@ def invert_network(
         raise InputError(msg)
     place = schema.spatial_dims(stack, argument="stack")
     network = Network.of(stack)
-    if min_pairs is not None and not 1 <= min_pairs <= network.first.size:
+    if min_pairs is not None and not (isinstance(min_pairs, (int, np.integer)) and 1 <= min_pairs <= network.first.size):
         msg = f"min_pairs must lie between 1 and the number of pairs, {network.first.size}, got {min_pairs!r}"
         raise InputError(msg)
     if residual_height:
@@ -187,6 +188,7 @@ def invert_network(
         "reference_time": str(np.datetime_as_string(network.dates[0], unit="s")),
         "weights": weights if isinstance(weights, str) else "none" if weights is None else "given",
         "robust": robust or "none",
+        **{name: stack.attrs[name] for name in ("delays_removed",) if name in stack.attrs},
     }
     if residual_height:
         series = remove_residual_height(series, threads=threads)
@@ -294,7 +296,7 @@ def _quality(stack: xr.Dataset, weights: Weights, place: tuple[str, ...]) -> tup
         return None, kernels.UNIFORM
     if isinstance(weights, xr.DataArray):
         return _given_weights(stack, weights, place), kernels.GIVEN
-    if weights not in {"variance", "coherence"}:
+    if not isinstance(weights, str) or weights not in {"variance", "coherence"}:
         msg = f"weights must be 'variance', 'coherence', None or a DataArray along 'pair', got {weights!r}"
         raise InputError(msg)
     if "coherence" not in stack:
@@ -312,10 +314,21 @@ def _given_weights(stack: xr.Dataset, weights: xr.DataArray, place: tuple[str, .
     if weights.chunks is None and float(weights.min()) < 0:
         msg = f"weights must not be negative, got {float(weights.min()):g}"
         raise InputError(msg)
+    _check_labels(stack, weights)
     spread = weights.variable
     if set(weights.dims) != set(sizes):
-        spread = xr.Variable(("pair", *place), np.zeros(list(sizes.values()), np.float32)) + spread
+        spread = xr.full_like(stack.variables["unwrapped_phase"], 1.0, np.float32) * spread  # lazy where the phase is
     return spread.transpose("pair", *place).astype(np.float32, copy=False)
+
+
+def _check_labels(stack: xr.Dataset, weights: xr.DataArray) -> None:
+    """Weights of other pairs or places, or in another order, would go unnoticed."""
+    for name in {*weights.dims, "reference", "secondary"}:
+        if name not in weights.coords or name not in stack.coords:
+            continue
+        if not np.array_equal(weights[name].values, stack[name].values):
+            msg = f"weights differ from stack in the coordinate {name!r}: align them first, with weights.reindex_like"
+            raise InputError(msg)
 
 
 def _reference_phase(
@@ -369,10 +382,11 @@ def _most_coherent(stack: xr.Dataset, phase: xr.Variable, rule: str) -> dict[str
 
 
 def _coordinates(stack: xr.Dataset, network: Network) -> dict[str, xr.Variable]:
+    places = set(schema.spatial_dims(stack))
     coordinates: dict[str, xr.Variable] = {
         str(name): variable
         for name, variable in stack.variables.items()
-        if "pair" not in variable.dims and (name in stack.coords or name in _CARRIED)
+        if set(variable.dims) <= places and (name in stack.coords or name in _CARRIED)
     }
     coordinates["time"] = xr.Variable("time", network.dates)
     baselines = stack.variables.get("perpendicular_baseline")
@@ -406,6 +420,9 @@ def _check_height_inputs(stack: xr.Dataset, network: Network) -> None:
         raise InputError(msg)
     if network.dates.size < 6:
         msg = f"residual_height=True needs at least 6 epochs for its 4 unknowns, got {network.dates.size}"
+        raise InputError(msg)
+    if network.parts().max() > 0:
+        msg = "residual_height=True needs pairs that join all epochs: the baselines of the parts cannot be compared"
         raise InputError(msg)
     baselines = epoch_baselines(stack).values
     if np.ptp(baselines) < 1.0:

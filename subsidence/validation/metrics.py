@@ -20,6 +20,16 @@ def count(estimate: npt.ArrayLike, truth: npt.ArrayLike) -> int:
     """
     Number of pairs of which both values are known.
 
+    Parameters
+    ----------
+    estimate, truth
+        Of one shape and one unit; a pair with NaN in either is left out.
+
+    Returns
+    -------
+    int
+        Pairs.
+
     Raises
     ------
     InputError
@@ -37,6 +47,16 @@ def bias(estimate: npt.ArrayLike, truth: npt.ArrayLike) -> float:
     """
     Mean residual; NaN without any pair.
 
+    Parameters
+    ----------
+    estimate, truth
+        Of one shape and one unit; a pair with NaN in either is left out.
+
+    Returns
+    -------
+    float
+        In the unit of the two.
+
     Raises
     ------
     InputError
@@ -53,6 +73,16 @@ def bias(estimate: npt.ArrayLike, truth: npt.ArrayLike) -> float:
 def std(estimate: npt.ArrayLike, truth: npt.ArrayLike) -> float:
     r"""
     Standard deviation of the residuals about their mean, divided by n: :math:`rmse^2 = bias^2 + std^2`.
+
+    Parameters
+    ----------
+    estimate, truth
+        Of one shape and one unit; a pair with NaN in either is left out.
+
+    Returns
+    -------
+    float
+        In the unit of the two.
 
     Raises
     ------
@@ -72,6 +102,16 @@ def rmse(estimate: npt.ArrayLike, truth: npt.ArrayLike) -> float:
     """
     Root mean square of the residuals, divided by n.
 
+    Parameters
+    ----------
+    estimate, truth
+        Of one shape and one unit; a pair with NaN in either is left out.
+
+    Returns
+    -------
+    float
+        In the unit of the two.
+
     Raises
     ------
     InputError
@@ -89,6 +129,16 @@ def mae(estimate: npt.ArrayLike, truth: npt.ArrayLike) -> float:
     """
     Mean absolute residual.
 
+    Parameters
+    ----------
+    estimate, truth
+        Of one shape and one unit; a pair with NaN in either is left out.
+
+    Returns
+    -------
+    float
+        In the unit of the two.
+
     Raises
     ------
     InputError
@@ -105,6 +155,16 @@ def mae(estimate: npt.ArrayLike, truth: npt.ArrayLike) -> float:
 def pearson_r(estimate: npt.ArrayLike, truth: npt.ArrayLike) -> float:
     """
     Coefficient of linear correlation; NaN where one of the two does not vary or pairs are fewer than two.
+
+    Parameters
+    ----------
+    estimate, truth
+        Of one shape and one unit; a pair with NaN in either is left out.
+
+    Returns
+    -------
+    float
+        Without a unit.
 
     Raises
     ------
@@ -128,6 +188,16 @@ def r2_pearson(estimate: npt.ArrayLike, truth: npt.ArrayLike) -> float:
     """
     Square of :func:`pearson_r`: blind to a bias and to a wrong scale.
 
+    Parameters
+    ----------
+    estimate, truth
+        Of one shape and one unit; a pair with NaN in either is left out.
+
+    Returns
+    -------
+    float
+        Without a unit.
+
     Raises
     ------
     InputError
@@ -144,6 +214,16 @@ def r2_pearson(estimate: npt.ArrayLike, truth: npt.ArrayLike) -> float:
 def r2_one_to_one(estimate: npt.ArrayLike, truth: npt.ArrayLike) -> float:
     r"""
     Share of the truth's variance that the estimate explains **as it is**; negative when worse than the mean.
+
+    Parameters
+    ----------
+    estimate, truth
+        Of one shape and one unit; a pair with NaN in either is left out.
+
+    Returns
+    -------
+    float
+        Without a unit.
 
     Raises
     ------
