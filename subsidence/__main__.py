@@ -15,8 +15,9 @@ from pathlib import Path
 from subsidence import __version__
 from subsidence._demo import run_demo
 from subsidence._extras import require
-from subsidence.errors import FormatError, SubsidenceError
+from subsidence.errors import FormatError, InputError, SubsidenceError
 from subsidence.io import open_interferograms, save
+from subsidence.io._native import _check_target
 from subsidence.sbas import invert_network
 from subsidence.series import estimate_velocity
 from subsidence.typing import ReferenceLike
@@ -77,6 +78,10 @@ def _parser() -> argparse.ArgumentParser:
     invert.add_argument(
         "--sign", choices=["away", "towards"], default="away", help="positive phase means (%(default)s)"
     )
+    invert.add_argument(
+        "--nodata", type=float, metavar="RADIANS", help="phase of no data that the files do not declare"
+    )
+    invert.add_argument("--coherence-scale", type=float, metavar="VALUE", help="means coherence 1: 255 for 8-bit files")
     invert.add_argument("--out", type=_result, required=True, metavar="FILE", help="result, .nc or .zarr")
     invert.add_argument("--overwrite", action="store_true", help="replace the result if it exists")
     invert.add_argument(
@@ -105,12 +110,21 @@ def _demo(options: argparse.Namespace) -> None:
 
 
 def _invert(options: argparse.Namespace) -> None:
-    if options.out.exists() and not options.overwrite:
-        raise FormatError(options.out, "it exists already: add --overwrite to replace it")
+    _check_writing(options.out, overwrite=options.overwrite)
     started = time.perf_counter()
-    stack = open_interferograms(options.stack, format=options.format, wavelength=options.wavelength, sign=options.sign)
+    stack = open_interferograms(
+        options.stack,
+        format=options.format,
+        wavelength=options.wavelength,
+        sign=options.sign,
+        nodata=options.nodata,
+        coherence_scale=options.coherence_scale,
+    )
     print(f"{stack.sizes['pair']} interferograms of {stack.sizes['y']} x {stack.sizes['x']} pixels")
-    in_memory = stack.nbytes <= _IN_MEMORY
+    if "coherence" not in stack:
+        _check_no_coherence(options)
+    lazy = any(variable.chunks for variable in stack.variables.values())  # never without dask
+    in_memory = stack.nbytes <= _IN_MEMORY or not lazy
     if in_memory:
         stack = stack.load()
     reference: ReferenceLike = "max_coherence"
@@ -138,6 +152,26 @@ def _invert(options: argparse.Namespace) -> None:
         with diagnostics.ProgressBar(out=sys.stderr):
             save(series, options.out, overwrite=options.overwrite)
     print(f"wrote {options.out} ({time.perf_counter() - started:.1f} s)")
+
+
+def _check_writing(path: Path, *, overwrite: bool) -> None:
+    """Refuse before the work what :func:`save` would refuse after it."""
+    if path.exists() and not overwrite:
+        raise FormatError(path, "it exists already: add --overwrite to replace it")
+    _check_target(path, overwrite=overwrite)
+    module = "h5netcdf" if path.suffix == ".nc" else "zarr"
+    require(module, extra="io", purpose=f"writing {path.suffix}")
+
+
+def _check_no_coherence(options: argparse.Namespace) -> None:
+    missing = []
+    if options.weights != "none":
+        missing.append("--weights none")
+    if options.reference is None:
+        missing.append("--reference ROW COL")
+    if missing:
+        msg = f"{options.stack}: no coherence found, which weights or reference need: add {' '.join(missing)}"
+        raise InputError(msg)
 
 
 class _Percent:

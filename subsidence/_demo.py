@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ import xarray as xr
 
 from subsidence import plot, schema, simulate, validation
 from subsidence._extras import require
+from subsidence.errors import FormatError
 from subsidence.io import save
 from subsidence.models import Weibull
 from subsidence.sbas import invert_network
@@ -34,7 +36,8 @@ def run_demo(
     Parameters
     ----------
     out
-        Folder for the figure (``demo.png``) and the results (``series.nc``, ``matched.nc``); made when missing.
+        Folder for the figure (``demo.png``) and the results (``demo_series.nc``, ``demo_matched.nc``); made when
+        missing. Files of these names are replaced, others are left alone.
     say
         Told, line by line, what happens and what came out.
     shape
@@ -46,14 +49,15 @@ def run_demo(
 
     Raises
     ------
+    FormatError
+        When the folder cannot be written to.
     MissingExtraError
         When matplotlib or h5netcdf is not installed.
     """
     started = time.perf_counter()
     for module, extra in (("matplotlib.figure", "plot"), ("h5netcdf", "io")):
         require(module, extra=extra, purpose="the demo")
-    folder = Path(out)
-    folder.mkdir(parents=True, exist_ok=True)
+    paths = figure, saved, compared = _targets(Path(out))
 
     say(f"Simulating {epochs} radar images of {shape[0]} x {shape[1]} pixels over a city that settles ...")
     bowl = simulate.Bowl(settlement=0.25, parameters={"eta": 1.0, "lam": 2.5})
@@ -81,10 +85,12 @@ def run_demo(
     outcome = _Outcome(series, truth, levelling, matched, centre, place, model, fit)
     for line in _table(outcome):
         say(line)
-    save(series, folder / "series.nc", overwrite=True)
-    save(matched, folder / "matched.nc", overwrite=True)
-    _draw(outcome, folder / "demo.png")
-    say(f"\ndemo.png, series.nc and matched.nc are in {folder} ({time.perf_counter() - started:.0f} s)")
+    _draw(outcome, figure)
+    save(series, saved, overwrite=True)
+    save(matched, compared, overwrite=True)
+    say(f"\nWritten, after {time.perf_counter() - started:.0f} s:")
+    for path in paths:
+        say(f"  {path}")
 
 
 @dataclass(frozen=True)
@@ -97,6 +103,18 @@ class _Outcome:
     place: xr.Dataset
     model: Weibull
     fit: Any
+
+
+def _targets(folder: Path) -> tuple[Path, Path, Path]:
+    """Files of the demo's own names, in a folder that takes them: looked at before the work, not after it."""
+    folder.mkdir(parents=True, exist_ok=True)
+    if not os.access(folder, os.W_OK):
+        raise FormatError(folder, "the folder is not writable")
+    targets = folder / "demo.png", folder / "demo_series.nc", folder / "demo_matched.nc"
+    for path in targets:
+        if path.is_dir():
+            raise FormatError(path, "a folder in the way of the demo's file: remove it, or choose another --out")
+    return targets
 
 
 def _stable_place(stack: xr.Dataset, truth: xr.Dataset) -> dict[str, float]:
@@ -156,10 +174,12 @@ def _table(outcome: _Outcome) -> Iterator[str]:
     for words, values in rows.items():
         estimate, std, expected = (_MM * value.item() for value in values)
         yield _row(words, estimate, std, expected)
-    w_m = fit.params["w_m"]
-    yield _row("Weibull: final displacement (mm)", _MM * w_m.value, _MM * w_m.stderr, -_MM * true_curve["w_m"])
+    # lmfit has None for a standard error that it could not find.
+    stderr = {name: np.nan if fit.params[name].stderr is None else fit.params[name].stderr for name in model.units}
+    final = fit.params["w_m"].value
+    yield _row("Weibull: final displacement (mm)", _MM * final, _MM * stderr["w_m"], -_MM * true_curve["w_m"])
     for name, words in (("eta", "rate eta (1/yr^lam)"), ("lam", "shape lam")):
-        yield _row(f"Weibull: {words}", fit.params[name].value, fit.params[name].stderr, true_curve[name], digits=2)
+        yield _row(f"Weibull: {words}", fit.params[name].value, stderr[name], true_curve[name], digits=2)
     peaks = [_MM * model.peak_velocity(fit.params), -_MM * model.peak_velocity(true_curve)]
     yield _row("Weibull: greatest velocity (mm/yr)", peaks[0], None, peaks[1])
 

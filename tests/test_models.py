@@ -152,6 +152,49 @@ def test_it_is_a_plain_lmfit_result():
     assert held.chisqr > model.fit(w[0], t=t).chisqr
 
 
+def test_uncertainty_without_standard_errors_is_nan():
+    t, w, _ = curves(1)
+    model = Weibull()
+    result = model.fit(np.zeros(85), t=t)  # nothing moves: the shape could be anything
+    assert not result.errorbars
+    np.testing.assert_array_equal(result.eval_uncertainty(t=np.array([1.0, 2.0])), [np.nan, np.nan])
+    np.testing.assert_array_equal(result.eval_uncertainty(), np.full(85, np.nan))
+    good = model.fit(w[0], t=t)
+    assert np.isfinite(good.eval_uncertainty()).all()
+    assert np.isnan(good.eval_uncertainty(good.init_params, sigma=2, t=3.0)).all()
+
+
+def test_a_result_is_lmfits_and_survives_pickling():
+    t, w, _ = curves(1)
+    result = Weibull().fit(w[0], t=t)
+    expected = lmfit.Model.fit(Weibull(), w[0], Weibull().guess(w[0], t), t=t)
+    assert isinstance(result, lmfit.model.ModelResult)
+    assert result.fit_report() == expected.fit_report()
+    np.testing.assert_array_equal(result.eval_uncertainty(sigma=2), expected.eval_uncertainty(sigma=2))
+    copied = pickle.loads(pickle.dumps(result))
+    assert copied.best_values == result.best_values
+    assert copied.ci_report(p_names=["w_m"], sigmas=[1]) == expected.ci_report(p_names=["w_m"], sigmas=[1])
+    flat = pickle.loads(pickle.dumps(Weibull().fit(np.zeros(85), t=t)))
+    assert np.isnan(flat.eval_uncertainty()).all()
+
+
+def test_weights_count_only_where_there_are_data():
+    t, w, _ = curves(1)
+    displacement_std = np.full(85, 2.0)
+    displacement_std[[0, 5]] = 0.0, np.nan
+    with np.errstate(divide="ignore"):
+        weights = 1 / displacement_std
+    known = np.where(displacement_std > 0, w[0], np.nan)
+    result = Weibull().fit(known, t=t, weights=weights)
+    kept = displacement_std > 0
+    assert result.best_values == Weibull().fit(w[0][kept], t=t[kept], weights=0.5).best_values
+    assert Weibull().guess(known, t, weights=weights)["w_m"].value == pytest.approx(result.params["w_m"].value, rel=0.5)
+    with pytest.raises(InputError, match=r"got inf at 1 of 84 .* deviation of 0, .*where\(displacement_std > 0"):
+        Weibull().fit(np.where(np.isnan(displacement_std), np.nan, w[0]), t=t, weights=weights)
+    with pytest.raises(InputError, match=r"got nan at 1 of 84 .* set data to NaN there"):
+        Weibull().guess(np.where(displacement_std == 0, np.nan, w[0]), t, weights=weights)
+
+
 def test_given_values_are_held_by_the_guess():
     t, w, _ = curves(1)
     shifted = np.concatenate([np.zeros(20), w[0]])

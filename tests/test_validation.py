@@ -300,9 +300,27 @@ def test_invariants_of_the_metrics(estimate, truth):
     assert np.isnan(r) or -1 <= r <= 1
 
 
+@pytest.mark.parametrize("level", [0.1, -0.0123, 1000 / 3])
+@pytest.mark.parametrize("n", [3, 7, 10, 37])
+def test_a_constant_has_no_spread_whatever_its_mean_rounds_to(level, n):
+    constant = np.full(n, level)
+    varying = constant + np.random.default_rng(n).normal(0, 0.01, n)
+    rounded = constant * (1 + np.finfo(float).eps * (np.arange(n) % 2))
+    for truth in (constant, rounded):
+        assert np.isnan(metrics.r2_one_to_one(varying, truth))
+        for name in ("pearson_r", "r2_pearson"):
+            assert np.isnan(getattr(metrics, name)(varying, truth))
+            assert np.isnan(getattr(metrics, name)(truth, varying))
+            assert np.isnan(getattr(metrics, name)(truth, truth))
+    small = level + 1e-9 * np.arange(n)  # little spread, but far above rounding
+    assert metrics.pearson_r(small, small) == pytest.approx(1.0)
+    assert metrics.r2_one_to_one(small, small) == 1.0
+
+
 def test_metrics_without_spread_or_shape():
     assert np.isnan(metrics.pearson_r([1.0], [1.0]))
     assert np.isnan(metrics.pearson_r([1.0, 1.0], [1.0, 2.0]))
     assert np.isnan(metrics.r2_one_to_one([1.0, 2.0], [1.0, 1.0]))
+    assert metrics.r2_one_to_one([1.0, 1.0], [1.0, 2.0]) == -1.0
     with pytest.raises(InputError, match=r"got \(2,\) and \(3,\)"):
         metrics.bias([1, 2], [1, 2, 3])

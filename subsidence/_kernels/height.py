@@ -5,11 +5,14 @@ from __future__ import annotations
 import numpy as np
 
 from subsidence._kernels.accelerate import jit
+from subsidence._kernels.cholesky import cholesky, solve
 from subsidence.typing import AnyArray
 
 __all__ = ["residual_height"]
 
 _UNKNOWNS = 4  # offset, velocity, acceleration, height
+# A pivot smaller than this, for a design of ones, means that baselines follow the motion.
+_PIVOT = 1e-10
 
 
 @jit
@@ -50,9 +53,9 @@ def residual_height(
                     normal[i, j] += row[i] * row[j]
                 right[i] += row[i] * d
             used += 1
-        found = used > _UNKNOWNS and _cholesky(normal)
+        found = used > _UNKNOWNS and cholesky(normal, _PIVOT * used)
         if found:
-            _substitute(normal, right)
+            solve(normal, right)
         rate = right[3] / size if found else 0.0  # metres of displacement per metre of baseline
         for e in range(epochs):
             d = np.float64(displacement[e, place])
@@ -79,33 +82,3 @@ def _design(year: float, centre: float, span: float, baseline: float, row: AnyAr
     row[1] = t
     row[2] = t * t
     row[3] = baseline
-
-
-@jit
-def _cholesky(matrix: AnyArray) -> bool:
-    """Lower factor in place; False where the matrix is singular."""
-    size = matrix.shape[0]
-    for i in range(size):
-        whole = matrix[i, i]
-        for j in range(i):
-            for k in range(j):
-                matrix[i, j] -= matrix[i, k] * matrix[j, k]
-            matrix[i, j] /= matrix[j, j]
-            matrix[i, i] -= matrix[i, j] ** 2
-        if matrix[i, i] <= 1e-10 * whole:
-            return False
-        matrix[i, i] = np.sqrt(matrix[i, i])
-    return True
-
-
-@jit
-def _substitute(factor: AnyArray, x: AnyArray) -> None:
-    size = x.size
-    for i in range(size):
-        for j in range(i):
-            x[i] -= factor[i, j] * x[j]
-        x[i] /= factor[i, i]
-    for i in range(size - 1, -1, -1):
-        for j in range(i + 1, size):
-            x[i] -= factor[j, i] * x[j]
-        x[i] /= factor[i, i]

@@ -14,9 +14,10 @@ from __future__ import annotations
 import numpy as np
 
 from subsidence._kernels.accelerate import jit
+from subsidence._kernels.cholesky import cholesky, invert, solve
 from subsidence.typing import AnyArray, FloatArray
 
-__all__ = ["HUBER", "cholesky", "fit_huber", "fit_ols", "least_squares", "tile_values", "write_place"]
+__all__ = ["HUBER", "fit_huber", "fit_ols", "least_squares", "tile_values", "write_place"]
 
 #: Places copied together, so that strided reads over time stay in cache.
 _TILE = 32
@@ -58,7 +59,7 @@ def fit_ols(
             rss = 0.0
             for i in range(m):
                 rss += residual[i] * residual[i]
-            _inverse_normal(factor, cov, scratch[0, 0])
+            invert(factor, cov, scratch[0, 0])
             variance = rss / (m - p)
             for a in range(p):
                 for b in range(p):
@@ -110,7 +111,7 @@ def fit_huber(
                             factor[a, b] += weight[i] * basis[index[i], a] * basis[index[i], b]
                 if not cholesky(factor, 1e-14):
                     break
-                _solve(factor, right)
+                solve(factor, right)
                 step = 0.0
                 for i in range(m):
                     change = 0.0
@@ -137,7 +138,7 @@ def fit_huber(
             if share > 0.0:
                 inflation = 1.0 + p / m * (1.0 - share) / share
                 variance = inflation**2 * square / (m - p) / share**2
-            _inverse_normal(plain, cov, scratch[0, 0])
+            invert(plain, cov, scratch[0, 0])
             for a in range(p):
                 for b in range(p):
                     cov[a, b] *= variance
@@ -194,55 +195,13 @@ def least_squares(
         for a in range(p):
             gamma[a] += basis[index[i], a] * values[i]
     if m < n:
-        _solve(factor, gamma)
+        solve(factor, gamma)
     for i in range(m):
         model = 0.0
         for a in range(p):
             model += basis[index[i], a] * gamma[a]
         residual[i] = values[i] - model
     return True
-
-
-@jit
-def cholesky(matrix: FloatArray, pivot: float) -> bool:
-    """Factor the lower triangle in place; False when a pivot is not larger than `pivot`."""
-    p = matrix.shape[0]
-    for a in range(p):
-        for b in range(a + 1):
-            total = matrix[a, b]
-            for c in range(b):
-                total -= matrix[a, c] * matrix[b, c]
-            if a == b:
-                if not total > pivot:
-                    return False
-                matrix[a, a] = np.sqrt(total)
-            else:
-                matrix[a, b] = total / matrix[b, b]
-    return True
-
-
-@jit
-def _solve(factor: FloatArray, right: FloatArray) -> None:
-    p = factor.shape[0]
-    for a in range(p):
-        for b in range(a):
-            right[a] -= factor[a, b] * right[b]
-        right[a] /= factor[a, a]
-    for a in range(p - 1, -1, -1):
-        for b in range(a + 1, p):
-            right[a] -= factor[b, a] * right[b]
-        right[a] /= factor[a, a]
-
-
-@jit
-def _inverse_normal(factor: FloatArray, inverse: FloatArray, column: FloatArray) -> None:
-    p = factor.shape[0]
-    for a in range(p):
-        column[:] = 0.0
-        column[a] = 1.0
-        _solve(factor, column)
-        for b in range(p):
-            inverse[b, a] = column[b]
 
 
 @jit

@@ -139,12 +139,14 @@ class TimeModel(lmfit.Model, ABC):  # type: ignore[misc]  # lmfit has no types
         Returns
         -------
         lmfit.model.ModelResult
-            ``fit_report()``, ``conf_interval()``, ``eval(t=...)`` and ``eval_uncertainty(t=...)`` are lmfit's.
+            ``fit_report()``, ``conf_interval()``, ``eval(t=...)`` and ``eval_uncertainty(t=...)`` are lmfit's;
+            the last is NaN where the fit found no standard errors.
 
         Raises
         ------
         InputError
-            When ``t`` is missing or holds dates, or `data` and ``t`` do not go together.
+            When ``t`` is missing or holds dates, `data` and ``t`` do not go together, or a weight is negative
+            or not finite where there are data.
         """
         if "t" not in kwargs:
             msg = "fit needs t, the time of each value of data: model.fit(data, t=t)"
@@ -158,7 +160,9 @@ class TimeModel(lmfit.Model, ABC):  # type: ignore[misc]  # lmfit has no types
         if weights is not None:
             weights = np.broadcast_to(np.asarray(weights, np.float64), np.shape(data))
         series, time = np.asarray(data, np.float64), np.asarray(t, np.float64)
-        return super().fit(series, params, weights=weights, t=time, **kwargs)
+        result = super().fit(series, params, weights=weights, t=time, **kwargs)
+        result.__class__ = _Result  # lmfit names the class of its results in the body of fit
+        return result
 
     def velocity(self, t: npt.ArrayLike, params: Mapping[str, Any]) -> FloatArray:
         """
@@ -213,16 +217,43 @@ class TimeModel(lmfit.Model, ABC):  # type: ignore[misc]  # lmfit has no types
         if weight.ndim and weight.shape != values.shape:
             msg = f"weights must be one number or have the shape of data {values.shape}, got {weight.shape}"
             raise InputError(msg)
-        weight = np.broadcast_to(weight, values.shape)
-        if not (np.isfinite(weight) & (weight >= 0)).all():
-            msg = "weights must be finite and not negative (one over the standard deviation): set data to NaN instead"
-            raise InputError(msg)
         valid = np.isfinite(values)
-        count, needed = np.count_nonzero(valid & (weight > 0)), len(self.units) - len(self.fixed)
+        weight = np.broadcast_to(weight, values.shape)[valid]
+        _check_weights(weight)
+        count, needed = np.count_nonzero(weight), len(self.units) - len(self.fixed)
         if count <= needed:
             msg = f"data must hold more than {needed} finite values of non-zero weight, got {count}"
             raise InputError(msg)
-        return values[valid], time[valid], weight[valid]
+        return values[valid], time[valid], weight
+
+
+class _Result(lmfit.model.ModelResult):  # type: ignore[misc]  # lmfit has no types
+    """lmfit's result, whose band of uncertainty is not of width zero where nothing is known about it."""
+
+    def eval_uncertainty(
+        self, params: lmfit.Parameters | None = None, sigma: float = 1, dscale: float = 0.01, **kwargs: Any
+    ) -> FloatArray:
+        """As lmfit's; NaN where a parameter has no standard error, for which lmfit gives 0."""
+        used = self.params if params is None else params
+        if any(parameter.stderr is None for parameter in used.values()):
+            return np.full_like(self.eval(params, **kwargs), np.nan)
+        band: FloatArray = super().eval_uncertainty(params, sigma, dscale, **kwargs)
+        return band
+
+
+def _check_weights(weight: FloatArray) -> None:
+    """Refuse weights of valid data that no standard deviation gives; those of missing data are not used."""
+    refused = ~(np.isfinite(weight) & (weight >= 0))
+    if not refused.any():
+        return
+    first = weight[refused][0]
+    cause = "a standard deviation of 0, as a series has at its first epoch, gives inf; " if np.isposinf(first) else ""
+    msg = (
+        "weights must be finite and not negative (one over the standard deviation), "
+        f"got {first:g} at {np.count_nonzero(refused)} of {weight.size} values of data: "
+        f"{cause}set data to NaN there, as in displacement.where(displacement_std > 0)"
+    )
+    raise InputError(msg)
 
 
 def _project(

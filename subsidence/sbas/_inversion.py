@@ -141,8 +141,9 @@ def invert_network(
         raise InputError(msg)
     place = schema.spatial_dims(stack, argument="stack")
     network = Network.of(stack)
-    if min_pairs is not None and not (isinstance(min_pairs, (int, np.integer)) and 1 <= min_pairs <= network.first.size):
-        msg = f"min_pairs must lie between 1 and the number of pairs, {network.first.size}, got {min_pairs!r}"
+    count = network.first.size
+    if min_pairs is not None and not (isinstance(min_pairs, (int, np.integer)) and 1 <= min_pairs <= count):
+        msg = f"min_pairs must lie between 1 and the number of pairs, {count}, got {min_pairs!r}"
         raise InputError(msg)
     if residual_height:
         _check_height_inputs(stack, network)

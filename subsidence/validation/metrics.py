@@ -177,7 +177,7 @@ def pearson_r(estimate: npt.ArrayLike, truth: npt.ArrayLike) -> float:
     1.0
     """
     first, second = _pairs(estimate, truth)
-    if first.size < 2:
+    if not (_varies(first) and _varies(second)):
         return float("nan")
     first, second = first - first.mean(), second - second.mean()
     scale = float(np.sqrt((first @ first) * (second @ second)))
@@ -186,7 +186,7 @@ def pearson_r(estimate: npt.ArrayLike, truth: npt.ArrayLike) -> float:
 
 def r2_pearson(estimate: npt.ArrayLike, truth: npt.ArrayLike) -> float:
     """
-    Square of :func:`pearson_r`: blind to a bias and to a wrong scale.
+    Square of :func:`pearson_r`: blind to a bias and to a wrong scale; NaN where that is.
 
     Parameters
     ----------
@@ -215,6 +215,8 @@ def r2_one_to_one(estimate: npt.ArrayLike, truth: npt.ArrayLike) -> float:
     r"""
     Share of the truth's variance that the estimate explains **as it is**; negative when worse than the mean.
 
+    NaN where the truth does not vary or pairs are fewer than two.
+
     Parameters
     ----------
     estimate, truth
@@ -240,7 +242,9 @@ def r2_one_to_one(estimate: npt.ArrayLike, truth: npt.ArrayLike) -> float:
     -6.0
     """
     first, second = _pairs(estimate, truth)
-    about_mean = float(np.sum((second - _mean(second)) ** 2))
+    if not _varies(second):
+        return float("nan")
+    about_mean = float(np.sum((second - second.mean()) ** 2))
     return 1.0 - float(np.sum((first - second) ** 2)) / about_mean if about_mean > 0 else float("nan")
 
 
@@ -251,6 +255,13 @@ def _pairs(estimate: npt.ArrayLike, truth: npt.ArrayLike) -> tuple[FloatArray, F
         raise InputError(msg)
     both = np.isfinite(first) & np.isfinite(second)
     return first[both], second[both]
+
+
+def _varies(values: FloatArray) -> bool:
+    """Whether values differ by more than rounding: the mean of equal ones may lie beside them."""
+    if values.size < 2:
+        return False
+    return bool(np.ptp(values) > 4 * np.finfo(np.float64).eps * np.abs(values).max())
 
 
 def _residuals(estimate: npt.ArrayLike, truth: npt.ArrayLike) -> FloatArray:
