@@ -17,7 +17,7 @@ from subsidence._demo import run_demo
 from subsidence._extras import require
 from subsidence.errors import FormatError, InputError, SubsidenceError
 from subsidence.io import open_interferograms, save
-from subsidence.io._native import _check_target
+from subsidence.io._native import check_target
 from subsidence.sbas import invert_network
 from subsidence.series import estimate_velocity
 from subsidence.typing import ReferenceLike
@@ -158,7 +158,7 @@ def _check_writing(path: Path, *, overwrite: bool) -> None:
     """Refuse before the work what :func:`save` would refuse after it."""
     if path.exists() and not overwrite:
         raise FormatError(path, "it exists already: add --overwrite to replace it")
-    _check_target(path, overwrite=overwrite)
+    check_target(path, overwrite=overwrite)
     module = "h5netcdf" if path.suffix == ".nc" else "zarr"
     require(module, extra="io", purpose=f"writing {path.suffix}")
 

@@ -13,7 +13,7 @@ from subsidence.errors import InputError
 from subsidence.schema import spatial_dims
 from subsidence.typing import FloatArray, ReferenceLike
 
-__all__ = ["Place", "resolve"]
+__all__ = ["Place", "checked_mask", "resolve"]
 
 #: Where the reference is: an indexer for ``isel`` (one place), or a boolean Variable with the dimensions of place.
 Place: TypeAlias = dict[str, int] | xr.Variable
@@ -60,7 +60,10 @@ def resolve(
     """
     dims = spatial_dims(dataset)
     if isinstance(reference, xr.DataArray):
-        return _mask(dataset, reference, dims, argument)
+        chosen = checked_mask(dataset, reference, argument=argument)
+        count = int(chosen.values.sum())
+        area = f"mean of {count} {'points' if dims == ('point',) else 'pixels'}"
+        return area, {"reference": area, "reference_count": count}, chosen
     if not isinstance(reference, Mapping):
         shown = repr(reference) if isinstance(reference, (str, type(None))) else type(reference).__name__
         msg = f"{argument} must be {_EXPECTED}, got {shown}"
@@ -83,6 +86,51 @@ def resolve(
         words = f"pixel row {indexer['y']}, col {indexer['x']}"
         attrs = {"reference": words, "reference_row": indexer["y"], "reference_col": indexer["x"]}
     return words, attrs | _position(dataset, indexer), indexer
+
+
+def checked_mask(dataset: xr.Dataset, mask: object, *, argument: str = "mask") -> xr.Variable:
+    """
+    Places that a mask chooses.
+
+    Parameters
+    ----------
+    dataset
+        Anything with dims of place, ``(y, x)`` or ``(point,)``.
+    mask
+        Boolean DataArray over the place, dims in any order, True where chosen.
+    argument
+        Name of the caller's argument, for messages.
+
+    Returns
+    -------
+    xarray.Variable
+        Boolean, in memory, with the dims of place in their order.
+
+    Raises
+    ------
+    InputError
+        When the mask is not boolean, has no True, or does not fit the dataset.
+    """
+    dims = spatial_dims(dataset)
+    if not isinstance(mask, xr.DataArray):
+        msg = f"{argument} must be a boolean DataArray (True = chosen), got {type(mask).__name__}"
+        raise InputError(msg)
+    if mask.dtype != bool:
+        msg = f"{argument} is a mask of dtype {mask.dtype}, expected boolean: compare first, as in coherence > 0.7"
+        raise InputError(msg)
+    sizes = {dim: dataset.sizes[dim] for dim in dims}
+    if dict(mask.sizes) != sizes:
+        msg = f"{argument} is a mask with sizes {dict(mask.sizes)}, expected {sizes} as the dataset"
+        raise InputError(msg)
+    for dim in dims:
+        if dim in mask.coords and dim in dataset.coords and not _same(mask[dim].values, dataset[dim].values):
+            msg = f"{argument} is a mask whose coordinate {dim!r} differs from the dataset's: align them first"
+            raise InputError(msg)
+    chosen = xr.Variable(dims, np.asarray(mask.variable.transpose(*dims).values))
+    if not chosen.values.any():
+        msg = f"{argument} is a mask without any True: nothing is chosen"
+        raise InputError(msg)
+    return chosen
 
 
 def _number(value: object, name: str, argument: str) -> float:
@@ -194,30 +242,6 @@ def _spacing(tree: cKDTree) -> float:
     return float(np.median(distance[:, 1]))
 
 
-def _mask(
-    dataset: xr.Dataset, mask: xr.DataArray, dims: tuple[str, ...], argument: str
-) -> tuple[str, dict[str, int | float | str], Place]:
-    if mask.dtype != bool:
-        msg = f"{argument} is a mask of dtype {mask.dtype}, expected boolean: compare first, as in coherence > 0.7"
-        raise InputError(msg)
-    sizes = {dim: dataset.sizes[dim] for dim in dims}
-    if dict(mask.sizes) != sizes:
-        msg = f"{argument} is a mask with sizes {dict(mask.sizes)}, expected {sizes} as the dataset"
-        raise InputError(msg)
-    for dim in dims:
-        if dim in mask.coords and dim in dataset.coords and not _same(mask[dim].values, dataset[dim].values):
-            msg = f"{argument} is a mask whose coordinate {dim!r} differs from the dataset's: align them first"
-            raise InputError(msg)
-    chosen = xr.Variable(dims, np.asarray(mask.variable.transpose(*dims).values))
-    count = int(chosen.values.sum())
-    if count == 0:
-        msg = f"{argument} is a mask without any True: nothing is chosen"
-        raise InputError(msg)
-    places = "points" if dims == ("point",) else "pixels"
-    words = f"mean of {count} {places}"
-    return words, {"reference": words, "reference_count": count}, chosen
-
-
 def _same(one: FloatArray, other: FloatArray) -> bool:
     if one.dtype.kind in "fiu" and other.dtype.kind in "fiu":
         return bool(np.allclose(one, other, rtol=1e-12, atol=0.0))
@@ -233,6 +257,6 @@ def _position(dataset: xr.Dataset, indexer: dict[str, int]) -> dict[str, float]:
     found = {}
     for name in ("x", "y", "lon", "lat"):
         variable = dataset.variables.get(name)
-        if variable is not None and variable.dtype.kind == "f" and set(variable.dims) <= set(indexer):
+        if variable is not None and variable.dtype.kind in "fiu" and set(variable.dims) <= set(indexer):
             found[f"reference_{name}"] = float(variable.isel({dim: indexer[str(dim)] for dim in variable.dims}).values)
     return found

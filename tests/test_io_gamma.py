@@ -408,6 +408,29 @@ def test_initial_baseline_when_precision_was_never_set(gamma: Path) -> None:
     assert float(_opened(gamma).perpendicular_baseline[0]) == pytest.approx(100 * COS - 10 * SIN, abs=1e-2)
 
 
+@pytest.mark.parametrize("last", ["rate:          0.0  0.06  0.01   m/s m/s m/s", "(TCN):", "50.0", "-20", "-20.0"])
+def test_vector_cut_before_its_precision_is_whole_is_refused(gamma: Path, last: str) -> None:
+    path = gamma / f"{FIRST}_base.par"
+    text = VECTOR.format(c=50.0, n=-20.0)
+    path.write_text(text[: text.rindex(last) + len(last)])
+    with pytest.raises(FormatError, match=rf"{path.name}: .*precision_baseline\(TCN\) is absent or cut off: copy"):
+        _opened(gamma)
+
+
+def test_vector_is_whole_without_units_and_without_the_lines_after_it(gamma: Path) -> None:
+    for words in ("-20.0\n", "-20.0   m"):
+        text = VECTOR.format(c=50.0, n=-20.0)
+        (gamma / f"{FIRST}_base.par").write_text(text[: text.rindex("-20.0")] + words)
+        assert float(_opened(gamma).perpendicular_baseline[0]) == pytest.approx(50 * COS + 20 * SIN, abs=1e-3)
+
+
+def test_initial_baseline_must_be_whole_too(gamma: Path) -> None:
+    text = VECTOR.format(c=0.0, n=0.0).replace("100.0  10.0   m   m   m", "100.0")
+    (gamma / f"{FIRST}_base.par").write_text(text)
+    with pytest.raises(FormatError, match=r"no baseline vector: initial_baseline\(TCN\) is absent or cut off"):
+        _opened(gamma)
+
+
 def test_zero_is_no_data_even_when_undeclared(gamma: Path) -> None:
     values = np.arange(20, dtype="float32").reshape(4, 5)
     write_tif(gamma / f"{FIRST}_unw.tif", values)
@@ -440,7 +463,17 @@ def test_baselines_are_optional_but_not_for_some_pairs_only(gamma: Path) -> None
             lambda f: (f / "r2.mli.par").write_text(HEADER.replace("incidence_angle", "angle")),
             "incidence_angle is miss",
         ),
+        (
+            lambda f: (f / "r20180106.mli.par").write_text(HEADER.replace("39.7036", "0.692959")),
+            r"r20180106.mli.par: incidence_angle is 0.692959, .*degrees",
+        ),
         (lambda f: (f / "r20180106.mli.par").write_text(HEADER.replace("sar_to", "far_to")), "look angle"),
+        (
+            lambda f: (f / f"{FIRST}_base.par").write_text(
+                VECTOR.format(c=0, n=0).replace("-0.1  100.0  10.0", "0 0 0")
+            ),
+            "are 0",
+        ),
         (lambda f: (f / f"{FIRST}_base.par").write_text("nothing\n"), "holds no baseline vector"),
         (lambda f: (f / f"{FIRST}_bperp.par").write_text("nothing\n"), "not a table of perpendicular baselines"),
         (lambda f: (f / f"{FIRST}_cc.tif").unlink(), "1 of 2 pairs have a phase but no coherence"),
@@ -453,6 +486,37 @@ def test_bad_folders_are_refused(gamma: Path, change: object, reason: str) -> No
     change(gamma)  # type: ignore[operator]  # a callable from the table above
     with pytest.raises(FormatError, match=reason):
         _opened(gamma)
+
+
+@pytest.mark.parametrize(
+    ("key", "old", "wrong", "near"),
+    [
+        ("incidence_angle", "39.7036", "29.7036", "39.1036"),
+        ("heading", "-12.2742586", "-167.7", "-11.5"),
+        ("heading", "-12.2742586", "-10.9", "347.2"),
+        ("center_range_slc", "878314.5356", "800314.5356", "874000.0"),
+    ],
+)
+@pytest.mark.parametrize("alike", [1, 3])
+def test_headers_that_contradict_each_other_are_refused(
+    gamma: Path, key: str, old: str, wrong: str, near: str, alike: int
+) -> None:
+    (gamma / "r20180106.mli.par").unlink()
+    for day in range(alike):
+        (gamma / f"r2018020{day}.mli.par").write_text(HEADER)
+    odd = gamma / "r20180130.mli.par"
+    odd.write_text(HEADER.replace(old, wrong))
+    named = odd.name if alike > 1 else r"r201\d+.mli.par"  # of two, nobody knows which is right
+    with pytest.raises(FormatError, match=rf"{named}: {key} is .*, but .*mli.par"):
+        _opened(gamma)
+    odd.write_text(HEADER.replace(old, near))
+    assert _opened(gamma).sizes["pair"] == 2
+
+
+def test_headings_around_north_agree(gamma: Path) -> None:
+    for name, heading in (("r20180106", "359.9"), ("r20180130", "0.2")):
+        (gamma / f"{name}.mli.par").write_text(HEADER.replace("-12.2742586", heading))
+    assert float(_opened(gamma).heading) == pytest.approx(0.05, abs=1e-6)
 
 
 def test_folder_of_raw_binaries_is_refused(gamma: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import os
 import pickle
 import warnings
 from collections.abc import Callable
@@ -135,10 +136,25 @@ def test_nodata_of_the_file_of_the_caller_and_of_arithmetic(tmp_path: Path) -> N
     values = phases(1)
     values[0, 0], values[0, 1], values[0, 2], values[0, 3] = -9999, 0, np.nan, np.inf
     write(tmp_path / "20180106_20180130.tif", values, nodata=-9999)
-    nothing = np.isnan(opened(tmp_path).unwrapped_phase.values[0])
+    with pytest.warns(SuspiciousDataWarning, match="exactly 0 at up to 2.4%"):
+        nothing = np.isnan(opened(tmp_path).unwrapped_phase.values[0])
     assert np.argwhere(nothing).tolist() == [[0, 0], [0, 2], [0, 3]]
     nothing = np.isnan(opened(tmp_path, nodata=0).unwrapped_phase.values[0])
     assert np.argwhere(nothing).tolist() == [[0, 0], [0, 1], [0, 2], [0, 3]]
+
+
+@pytest.mark.parametrize("side", ["YES", "NO"], ids=["inside", "beside"])
+def test_mask_of_the_file_is_no_data(tmp_path: Path, side: str) -> None:
+    values = phases(1, (40, 30))
+    values[:3, :4] = -77  # what a writer leaves under its mask
+    with rasterio.Env(GDAL_TIFF_INTERNAL_MASK=side):
+        path = write(tmp_path / "20180106_20180130_unw.tif", values, blockysize=7)
+        with rasterio.open(path, "r+") as file:
+            file.write_mask(values != -77)
+    assert path.with_name(f"{path.name}.msk").exists() == (side == "NO")
+    np.testing.assert_array_equal(opened(tmp_path).unwrapped_phase[0], np.where(values == -77, np.nan, values))
+    window = np.where(values == -77, np.nan, values)[1:9, 2:]
+    np.testing.assert_array_equal(Cube((inspect(path),), (1.0,))[0, 1:9, 2:], window)
 
 
 def test_coherence_is_masked_with_the_phase(folder: Path) -> None:
@@ -282,6 +298,20 @@ def test_nothing_is_read_before_it_is_asked_for(folder: Path) -> None:
     assert lazy.isel(pair=2).unwrapped_phase.compute().notnull().all()
     with pytest.raises(FormatError, match=f"{NAMES[0]}_unw.tif: cannot be read"):
         lazy.isel(pair=0).unwrapped_phase.compute()
+
+
+def test_a_file_that_changed_since_it_was_opened_is_refused(folder: Path) -> None:
+    pytest.importorskip("dask", reason="the extra 'dask' makes reading lazy")
+    lazy = opened(folder, chunks={"pair": 1})
+    path = folder / f"{NAMES[0]}_unw.tif"
+    before = path.stat()
+    write(path, phases(7))  # as many bytes as before
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns + 1_000_000_000))
+    write(folder / f"{NAMES[1]}_unw.tif", phases(8, (60, 70)))
+    for pair, name in ((0, NAMES[0]), (2, NAMES[1])):  # pairs are sorted by date
+        with pytest.raises(FormatError, match=f"{name}_unw.tif: it changed since it was opened .*: open the stack ag"):
+            lazy.isel(pair=pair).unwrapped_phase.compute()
+    np.testing.assert_array_equal(lazy.isel(pair=1).unwrapped_phase, phases(2))
 
 
 def test_coherence_out_of_range_is_noticed_when_read(tmp_path: Path) -> None:
@@ -496,6 +526,21 @@ def test_many_undeclared_zeros_are_doubted(tmp_path: Path) -> None:
     values[0, :10] = 0  # 0.1 %: as chance may have it
     write(tmp_path / "20180106_20180130_unw.tif", values)
     opened(tmp_path)
+
+
+@pytest.mark.parametrize("declared", [np.nan, -9999.0])
+def test_zeros_are_doubted_where_another_nodata_is_declared(tmp_path: Path, declared: float) -> None:
+    for number, name in enumerate(NAMES):
+        values = phases(number, (30, 40))
+        values[5:9, 5:9] = 0 if number < 2 else values[5:9, 5:9]
+        values[20, 20] = declared
+        write(tmp_path / f"{name}_unw.tif", values, nodata=declared)
+    with pytest.warns(SuspiciousDataWarning, match=r"2 of 3 phases are exactly 0 at up to 1.3% .*nodata=0"):
+        stack = opened(tmp_path)
+    assert stack.unwrapped_phase.isnull().sum(["y", "x"]).values.tolist() == [1, 1, 1]
+    stack = opened(tmp_path, nodata=0)
+    assert stack.unwrapped_phase.isnull().sum(["y", "x"]).values.tolist() == [17, 1, 17], "sorted by date"
+    opened([tmp_path / f"{NAMES[2]}_unw.tif"])  # no zeros, no doubt
 
 
 def test_wrapped_phase_given_as_unwrapped_is_doubted(tmp_path: Path) -> None:

@@ -369,6 +369,33 @@ def test_existing_file_needs_overwrite(tmp_path: Path, suffix: str) -> None:
     assert listed(tmp_path) == [path.name]
 
 
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_a_link_stays_and_what_it_points_to_is_replaced(tmp_path: Path, suffix: str) -> None:
+    (tmp_path / "runs").mkdir()
+    path, link = tmp_path / "runs" / f"a{suffix}", tmp_path / f"latest{suffix}"
+    save(example("SERIES"), path)
+    link.symlink_to(Path("runs") / path.name)
+    with pytest.raises(FormatError, match=rf"latest{suffix}: it exists already"):
+        save(example("SLC"), link)
+    save(example("SLC"), link, overwrite=True)
+    assert link.is_symlink()
+    assert not path.is_symlink()
+    assert_same(open_native(path), example("SLC"))
+    assert listed(tmp_path) == sorted([link.name, "runs"])
+    assert listed(tmp_path / "runs") == [path.name]
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_a_link_to_nothing_gets_what_it_points_to(tmp_path: Path, suffix: str) -> None:
+    link, path = tmp_path / f"latest{suffix}", tmp_path / f"a{suffix}"
+    link.symlink_to(path)
+    with pytest.raises(FormatError, match="it exists already"):
+        save(example("SLC"), link)
+    save(example("SLC"), link, overwrite=True)
+    assert link.is_symlink()
+    assert_same(open_native(path), example("SLC"))
+
+
 def test_only_own_kind_of_thing_is_replaced(tmp_path: Path) -> None:
     (tmp_path / "a.nc").mkdir()
     (tmp_path / "b.zarr").write_text("mine")

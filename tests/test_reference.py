@@ -120,6 +120,12 @@ def test_refused_masks(raster):
         resolve(raster, (raster.height > 3).assign_coords(x=raster.x + 10))
 
 
+def test_numbers_of_a_place_with_whole_coordinates(raster):
+    whole = raster.assign_coords(x=[100, 110, 120, 130], y=[50, 40, 30])
+    attrs = resolve(whole, {"x": 121.0, "y": 44.0})[1]
+    assert (attrs["reference_x"], attrs["reference_y"]) == (120.0, 40.0)
+
+
 def test_refused_on_points(points):
     with pytest.raises(InputError, match=r"reference\['point'\] is 20, outside"):
         resolve(points, {"point": 20})

@@ -97,10 +97,16 @@ def test_one_of_several_variables_is_enough():
         ({"incidence": ((), -39.0)}, r"angles count from the vertical, without a sign"),
         ({"incidence": (("y", "x"), np.full((2, 4), 0.6))}, r"looks like radians, use np.rad2deg"),
         ({"lat": ("y", [95.0, 96.0])}, r"'lat' lies between 95 and 96, expected -90..90 degrees_north"),
-        ({"looks": ((), -1.0)}, r"'looks' lies between -1 and -1, expected 0\.\. 1"),
+        ({"looks": ((), -1.0)}, r"'looks' lies between -1 and -1, expected above 0"),
+        ({"looks": ((), 0)}, r"'looks' lies between 0 and 0, expected above 0"),
+        ({"looks": ((), np.nan)}, r"'looks' is nan, expected a finite number$"),
+        ({"heading": ((), np.nan)}, r"'heading' is nan, expected a finite number in degree"),
+        ({"row": ((), -1)}, r"'row' lies between -1 and -1, expected 0\.\.$"),
+        ({"wavelength": ((), 1)}, r"'wavelength' has dtype int64, expected float"),
+        ({"incidence": ((), 130)}, r"'incidence' lies between 130 and 130, expected 0..90 degree"),
         ({"looks": ((), "many")}, r"'looks' has dtype <U4, expected float or integer or unsigned integer"),
         ({"x": ("x", np.arange(4.0), {"units": "feet"})}, r"'x' is in 'feet', expected 'm'"),
-        ({"los_up": ((), 1.5)}, r"'los_up' lies between 1.5 and 1.5, expected 0..1 1"),
+        ({"los_up": ((), 1.5)}, r"'los_up' lies between 1.5 and 1.5, expected 0..1$"),
     ],
 )
 def test_a_coordinate_outside_its_range_is_a_fault(changes, fault):
@@ -108,6 +114,86 @@ def test_a_coordinate_outside_its_range_is_a_fault(changes, fault):
     changed = changed.set_coords(set(changes) & set(changed.data_vars))
     with pytest.raises(SchemaError, match=fault):
         schema.INTERFEROGRAMS.check(changed)
+
+
+@pytest.mark.parametrize(
+    ("name", "units", "written"),
+    [
+        ("x", "metre", "m"),  # rioxarray's
+        ("y", "metres", "m"),
+        ("x", "degree_east", "degrees_east"),
+        ("x", "unitless", "1"),
+        ("slant_range", "meter", "m"),
+        ("perpendicular_baseline", "meters", "m"),
+        ("incidence", "degrees", "degree"),
+        ("heading", "deg", "degree"),
+        ("lon", "degrees", "degrees_east"),
+        ("lat", "degree_north", "degrees_north"),
+        ("unwrapped_phase", "radian", "rad"),
+        ("unwrapped_phase", "radians", "rad"),
+        ("coherence", "", "1"),
+        ("coherence", "dimensionless", "1"),
+        ("coherence", 1, "1"),
+    ],
+)
+def test_another_spelling_of_the_unit_is_accepted_and_written_anew(name, units, written):
+    ds = interferograms(lon=("x", np.arange(4.0)), lat=("y", np.arange(2.0)))
+    ds[name].attrs["units"] = units
+    assert schema.INTERFEROGRAMS.faults(ds) == ()
+    assert schema.INTERFEROGRAMS.stamp(ds)[name].attrs["units"] == written
+    assert ds[name].attrs["units"] == units
+
+
+@pytest.mark.parametrize("units", ["m/yr", "m/a", "m yr-1", "m year-1", "m/year"])
+def test_spellings_of_metres_per_year(units):
+    ds = series(velocity=(("y", "x"), np.zeros((2, 4)), {"units": units}))
+    assert schema.SERIES.faults(ds) == ()
+    assert schema.SERIES.stamp(ds).velocity.attrs["units"] == "m/year"
+
+
+@pytest.mark.parametrize(
+    ("name", "units", "expected"),
+    [
+        ("perpendicular_baseline", "mm", "m"),
+        ("slant_range", "km", "m"),
+        ("incidence", "rad", "degree"),
+        ("unwrapped_phase", "degrees", "rad"),
+        ("unwrapped_phase", "", "rad"),
+        ("x", "degrees", "m"),  # of which axis?
+        ("coherence", "percent", "1"),
+        ("coherence", ["1"], "1"),
+    ],
+)
+def test_a_spelling_of_another_unit_is_a_fault(name, units, expected):
+    ds = interferograms()
+    ds[name].attrs["units"] = units
+    assert schema.INTERFEROGRAMS.faults(ds) == (f"{name!r} is in {units!r}, expected {expected!r}",)
+
+
+@pytest.mark.parametrize("dtype", ["int16", "int64", "uint16"])
+def test_coordinates_may_be_whole_numbers(dtype):
+    ds = interferograms(
+        lon=("x", np.arange(4)),
+        lat=("y", np.arange(2)),
+        height=(("y", "x"), np.full((2, 4), 2240)),
+        incidence=((), 39),
+        heading=((), 348),
+        slant_range=((), 60_000),
+        looks=((), 20),
+        perpendicular_baseline=("pair", [10, 20, 30]),
+    )
+    whole = ["x", "y", "lon", "lat", "height", "incidence", "heading", "looks", "perpendicular_baseline"]
+    whole += ["slant_range"] if dtype != "int16" else []
+    changed = ds.assign({name: ds[name].astype(dtype) for name in whole})
+    assert schema.INTERFEROGRAMS.faults(changed) == ()
+    assert schema.INTERFEROGRAMS.stamp(changed).height.dtype == dtype
+    assert schema.SERIES.faults(series(displacement=(("time", "y", "x"), np.zeros((2, 2, 4), dtype)))) != ()
+
+
+def test_no_data_at_one_place_is_not_a_fault():
+    ds = series(velocity_std=(("y", "x"), np.full((2, 4), np.nan)), height=(("y", "x"), np.full((2, 4), np.nan)))
+    one = ds.set_coords("height").isel(y=0, x=0)
+    assert schema.SERIES.faults(one) == ()
 
 
 def test_pixel_values_of_lazy_data_are_not_looked_at():

@@ -139,6 +139,9 @@ def test_what_comes_out(gappy):
     again = estimate_velocity(result)  # earlier estimates do not linger
     assert not {"seasonal_amplitude", "noise_autocorrelation"} & set(again.variables)
     xr.testing.assert_identical(again.drop_attrs(), estimate_velocity(gappy).drop_attrs())
+    interval = confidence_interval(result, level=0.9)
+    assert interval.attrs["velocity_level"] == 0.9
+    assert estimate_velocity(interval).attrs == estimate_velocity(gappy).attrs
 
 
 @pytest.mark.parametrize("options", ESTIMATES)
@@ -385,6 +388,13 @@ def test_windows_are_series_of_their_own(gappy):
     assert "window" not in estimate_velocity(result).dims
 
 
+def test_windows_may_reach_as_far_as_nanoseconds_do(gappy):
+    wide = estimate_velocity(gappy, windows=[("1678", "2261-12-31"), ("1678-01-01", "2261")])
+    whole = estimate_velocity(gappy)
+    for number in (0, 1):
+        np.testing.assert_array_equal(wide.velocity.values[number], whole.velocity.values)
+
+
 def test_last_day_of_a_window_belongs_to_it():
     series = make(np.arange(9.0)[:, None])
     series["time"] = series.time + np.timedelta64(12, "h")
@@ -400,6 +410,8 @@ def test_last_day_of_a_window_belongs_to_it():
         ([("2018-06-01", "2018-06-01")], "not after its start"),
         ([("2018", "2018"), ("2018-01-01", "2018-01-20")], r"windows\[1\] .* holds 2 epochs, expected at least 3"),
         ([("2030", "2031")], "holds 0 epochs"),
+        ([("2018-03-01", "9999")], r"windows\[0\] must hold dates between 1678 and 2261, got '9999': .* open end"),
+        ([("2018", "2019"), ("0001-01-01", "2018")], r"windows\[1\] must hold dates between 1678 and 2261"),
         ([("2018", "soon")], r"windows\[0\] must hold dates such as '2018-06-30', got 'soon'"),
         ([("2018", "NaT")], "must hold dates"),
         (["2018"], r"windows\[0\] must be \(first day, last day\), got '2018'"),
@@ -428,6 +440,8 @@ def test_confidence_interval_is_students(gappy):
 def test_confidence_interval_refused(gappy):
     with pytest.raises(SchemaError, match="'velocity_dof' is missing"):
         confidence_interval(gappy)
+    lost = confidence_interval(estimate_velocity(gappy.isel(point=5)))  # no data there
+    assert np.isnan(lost.velocity_upper)
     with pytest.raises(InputError, match="level must lie between 0 and 1, got 95"):
         confidence_interval(estimate_velocity(gappy), level=95)
 
@@ -525,6 +539,27 @@ def test_atmosphere_without_std_with_an_empty_epoch_and_lazily():
     np.testing.assert_allclose(lazy.displacement_std, result.displacement_std, rtol=1e-9)
 
 
+@pytest.mark.parametrize("lazy", [False, True])
+def test_atmosphere_where_the_network_says_nothing_of_its_noise(lazy):
+    # Without redundant pairs: zero at the reference epoch, NaN at all others.
+    series, truth, _ = atmosphere_scene(9, network=0.004)
+    unknown = xr.full_like(series.displacement_std, np.nan)
+    unknown[0] = 0.0
+    series = series.assign(displacement_std=unknown)
+    series["displacement"][7] = np.nan
+    if lazy:
+        pytest.importorskip("dask", reason="dask is not installed")
+    result = add_atmospheric_variance(series.chunk(point=700) if lazy else series)
+    without = add_atmospheric_variance(series.drop_vars("displacement_std"))
+    xr.testing.assert_allclose(result.compute(), without, rtol=1e-9)
+    assert (result.displacement_std[0] == 0).all()
+    epoch = result.atmospheric_std
+    np.testing.assert_allclose(result.displacement_std[3], np.hypot(epoch[3], epoch[0]))
+    others = np.delete(np.arange(30), [0, 7])
+    error = np.abs(series.displacement.values - truth)[others]
+    assert abs((error < result.displacement_std.values[others]).mean() - 0.683) < 0.02
+
+
 def test_atmosphere_counts_from_the_reference_epoch():
     series, _, std = atmosphere_scene(6, places=4000)
     series["displacement"] = series.displacement - series.displacement[9]
@@ -552,12 +587,22 @@ def test_atmosphere_refused():
     ones = xr.DataArray(np.ones(50, bool), dims="point")
     with pytest.raises(InputError, match="series must have dims of place"):
         add_atmospheric_variance(series.isel(point=0))
-    with pytest.raises(InputError, match="mask must be a boolean DataArray, got int64"):
+    with pytest.raises(InputError, match="mask is a mask of dtype int64, expected boolean"):
         add_atmospheric_variance(series, mask=ones.astype(int))
-    with pytest.raises(InputError, match=r"mask has sizes \{'point': 9\}, expected \{'point': 50\}"):
+    with pytest.raises(InputError, match=r"mask is a mask with sizes \{'point': 9\}, expected \{'point': 50\}"):
         add_atmospheric_variance(series, mask=ones[:9])
-    with pytest.raises(InputError, match="mask has no True"):
+    with pytest.raises(InputError, match="mask without any True"):
         add_atmospheric_variance(series, mask=~ones)
+    for other in ({"point": 3}, ones.values):
+        with pytest.raises(InputError, match=r"mask must be a boolean DataArray .* got (dict|ndarray)"):
+            add_atmospheric_variance(series, mask=other)
+    raster = make(series.displacement.values.reshape(12, 10, 5)).assign_coords(
+        y=np.arange(10.0)[::-1], x=np.arange(5.0)
+    )
+    stable = raster.displacement[0].notnull()
+    add_atmospheric_variance(raster, mask=stable.transpose("x", "y"))
+    with pytest.raises(InputError, match="mask whose coordinate 'y' differs"):
+        add_atmospheric_variance(raster, mask=stable.sortby("y"))
     with pytest.raises(InputError, match="degree must be a whole number from 0, got -1"):
         add_atmospheric_variance(series, degree=-1)
     with pytest.raises(InputError, match="too few to tell their variances apart beside 10 terms"):
@@ -598,6 +643,10 @@ def test_set_reference():
     assert (result.attrs["reference_row"], result.attrs["reference_col"]) == (1, 2)
     assert result.attrs["reference_time"] == "2018"
     assert "reference_lon" not in result.attrs
+    assert {"velocity_model", "velocity_noise"} <= set(cube.attrs)
+    again = set_reference(confidence_interval(cube), {"row": 1, "col": 2})
+    for attrs in (result.attrs, again.attrs):
+        assert not [key for key in attrs if str(key).startswith("velocity")]
 
 
 def test_set_reference_to_an_area():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import importlib.metadata
 import json
 import os
 import signal
@@ -14,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 import xarray as xr
 from hypothesis import given, settings
@@ -436,6 +438,19 @@ class TestResume:
             assert {k: v.dtype for k, v in fresh.variables.items()} == {k: v.dtype for k, v in other.variables.items()}
         assert fresh.attrs == {"component": "los", "number": 3, "function": fresh.attrs["function"]}
 
+    def test_attributes_come_back_as_they_were(self, tmp_path):
+        fresh = sweep_call(described, 0, grid={"a": [1, 2]}, processes=1)
+        runs = [sweep_call(described, 0, grid={"a": [1, 2]}, processes=1, resume=tmp_path) for _ in range(2)]
+        for found in (fresh, *runs):
+            assert (found["error"] == "").all()
+            assert {key: value for key, value in found.attrs.items() if key != "function"} == ATTRIBUTES
+            assert "settled" not in found.attrs, "only what all share"
+            for owner in (found.attrs, found["v"].attrs):
+                types = {key: type(value) for key, value in owner.items() if key != "function"}
+                assert types == {key: type(value) for key, value in ATTRIBUTES.items()}
+        with xr.open_dataset(tmp_path / "cell-000001.nc", engine="h5netcdf") as cell:
+            assert cell["v"].item() == 2.0, "other programs read the cells"
+
     def test_half_written_cells_do_not_count(self, tmp_path):
         calls, kept = tmp_path / "calls", tmp_path / "kept"
         calls.mkdir()
@@ -485,18 +500,67 @@ class TestResume:
             sweep_call(lambda data, *, a: a, 1.0, grid={"a": [1]}, processes=1, resume=tmp_path)
         assert list(tmp_path.iterdir()) == []
 
-    def test_results_that_cannot_be_stored_are_told_and_leave_no_file(self, tmp_path):
-        with pytest.raises(FormatError, match=r"the result of a=1 cannot be stored"):
-            sweep_call(unstorable, 1.0, grid={"a": [1]}, processes=1, resume=tmp_path)
+    def test_results_that_cannot_be_stored_fail_alone_and_leave_no_file(self, tmp_path):
+        runs = sweep_call(unstorable, 1.0, grid={"a": [0, 1, 2, 3]}, processes=1, resume=tmp_path)
+        errors = runs["error"].values.tolist()
+        assert errors[0] == errors[3] == ""
+        assert "the result cannot be kept in the folder of resume: attribute 'what' of dataset is <" in errors[1]
+        assert "make it text, a number, a list or a dict of those" in errors[1]
+        assert "the result cannot be kept in the folder of resume: dataset has the MultiIndex 'p'" in errors[2]
+        assert runs["v"].isnull().values.tolist() == [False, True, True, False]
+        assert sorted(path.name for path in tmp_path.iterdir()) == ["cell-000000.nc", "cell-000003.nc", "sweep.json"]
+        again = sweep_call(unstorable, 1.0, grid={"a": [0, 1, 2, 3]}, processes=1, resume=tmp_path)
+        assert (again["error"] != "").values.tolist() == [False, True, True, False]
+
+    def test_a_folder_that_cannot_be_written_ends_the_sweep(self, tmp_path, monkeypatch):
+        def refused(self: Path, target: Path) -> Path:
+            raise PermissionError(13, "Permission denied")
+
+        sweep_call(product, 1.0, grid={"a": [1]}, processes=1, resume=tmp_path)
+        (tmp_path / "cell-000000.nc").unlink()
+        monkeypatch.setattr(Path, "replace", refused)
+        with pytest.raises(FormatError, match=r"the result of a=1 cannot be stored: .*Permission denied"):
+            sweep_call(product, 1.0, grid={"a": [1]}, processes=1, resume=tmp_path)
         assert [path.name for path in tmp_path.iterdir()] == ["sweep.json"]
+
+    def test_cells_of_another_version_are_refused(self, tmp_path):
+        sweep_call(product, 1.0, grid={"a": [1]}, processes=1, resume=tmp_path)
+        manifest = json.loads((tmp_path / "sweep.json").read_text())
+        assert manifest["subsidence"] == importlib.metadata.version("subsidence")
+        (tmp_path / "sweep.json").write_text(json.dumps({**manifest, "subsidence": "0.0.1"}))
+        with pytest.raises(InputError, match=r"holds another sweep \(subsidence: 0.0.1 there, .* here\): give another"):
+            sweep_call(product, 1.0, grid={"a": [1]}, processes=1, resume=tmp_path)
 
     def test_data_without_a_fingerprint_are_refused(self, tmp_path):
         with pytest.raises(InputError, match="cannot be told apart"):
             sweep_call(product, Untouchable(), grid={"a": [1]}, processes=1, resume=tmp_path)
 
 
+ATTRIBUTES: dict[str, Any] = {
+    "one": [1],
+    "several": [0.5, 1.5],
+    "none": None,
+    "settings": {"ramp": "plane", "degree": 2, "mask": None},
+    "words": ["a", "b"],
+    "word": ["a"],
+    "flag": True,
+    "count": 3,
+    "single": np.float32(0.25),
+    "empty": "",
+    "ragged": [[1, 2], [3]],
+}
+
+
+def described(data: Any, *, a: int) -> xr.Dataset:
+    return xr.Dataset({"v": ((), float(a), ATTRIBUTES)}, attrs={**ATTRIBUTES, "settled": [[1], [2, a]]})
+
+
 def unstorable(data: Any, *, a: int) -> xr.Dataset:
-    return xr.Dataset({"v": 1.0}, attrs={"what": {"nested": a}})
+    result = xr.Dataset({"v": float(a)}, attrs={"what": object()} if a == 1 else {})
+    if a != 2:
+        return result
+    index = pd.MultiIndex.from_product([[1, 2], [3, 4]], names=("i", "j"))
+    return result.assign_coords(xr.Coordinates.from_pandas_multiindex(index, "p"))
 
 
 class TestFingerprint:

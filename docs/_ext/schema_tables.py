@@ -68,20 +68,12 @@ def _variables() -> Iterator[str]:
             f"`{known.name}`",
             known.long_name,
             " or ".join((known.units or "none", *known.other_units)),
-            _range(known),
+            known.range_words.replace("..", " .. ").strip(),
             known.comment,
         )
         for known in schema.VARIABLES.values()
     )
     yield from _table(("name", "meaning", "unit", "range", "sign and remarks"), rows)
-
-
-def _range(known: schema.Variable) -> str:
-    if known.minimum is None and known.maximum is None:
-        return ""
-    low = "" if known.minimum is None else f"{known.minimum:g}"
-    high = "" if known.maximum is None else f"{known.maximum:g}"
-    return f"{low} .. {high}".strip()
 
 
 def _table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> Iterator[str]:

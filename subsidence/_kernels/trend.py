@@ -25,7 +25,7 @@ _TILE = 32
 HUBER = 1.345
 #: Median of |N(0, 1)| is 1 / 1.4826.
 _MAD = 1.482602218505602
-_ITERATIONS = 100
+_ITERATIONS = 1000
 #: Pivot (of a matrix that is the identity without gaps) below which the valid epochs do not hold the model.
 _PIVOT = 1e-10
 _YEAR = 2.0 * np.pi

@@ -171,14 +171,14 @@ def _zeros(source: Source, rasters: Sequence[Raster], surveys: Sequence[Survey])
     suspected = [
         (raster.path.name, found.zeros / found.pixels)
         for raster, found in zip(rasters, surveys, strict=True)
-        if not raster.nodata and found.zeros > _ZEROS_SUSPECTED * found.pixels
+        if 0.0 not in raster.nodata and found.zeros > _ZEROS_SUSPECTED * found.pixels
     ]
     if not suspected:
         return ""
     share = max(fraction for _, fraction in suspected)
     return (
         f"{source.root}: {len(suspected)} of {len(rasters)} phases are exactly 0 at up to {share:.1%} of their "
-        f"pixels ({_listed([name for name, _ in suspected])}) and declare no nodata value: if 0 means no data, "
+        f"pixels ({_listed([name for name, _ in suspected])}) and do not declare 0 as nodata: if 0 means no data, "
         "pass nodata=0; otherwise each such pixel counts as an observation of no motion"
     )
 

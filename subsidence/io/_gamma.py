@@ -28,6 +28,10 @@ __all__ = [
 _NUMBER = re.compile(r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?")
 _RANGE_LOOKS = re.compile(r"(?<!\d)(\d+)rlks")
 _TABLE_COLUMNS = 9
+#: Headers of one stack may differ by this many degrees and by this share of the range: images of one track do by
+#: some hundredths of a degree and some hundred metres.
+_ANGLES_DIFFER = 1.0
+_RANGES_DIFFER = 0.01
 #: A parameter file is a few kB; anything much larger that ends in .par is something else.
 _LARGEST_HEADER = 2**20
 
@@ -86,7 +90,8 @@ def scene_geometry(folder: Path, headers: Mapping[Path, Mapping[str, str]]) -> G
     Raises
     ------
     FormatError
-        When there is no header, one lacks a value, or they disagree on the frequency.
+        When there is no header, one lacks a value or gives the incidence in radians, or they disagree on the
+        frequency, the incidence, the heading or the range.
     """
     if not headers:
         raise FormatError(
@@ -107,6 +112,7 @@ def scene_geometry(folder: Path, headers: Mapping[Path, Mapping[str, str]]) -> G
         raise FormatError(first, str(error)) from error
     multilooked = {path: header for path, header in headers.items() if _looks(path, header) > 1}
     used = multilooked or headers
+    _check_agreement(used)
 
     def mean(key: str) -> float:
         return float(np.mean([_number(path, header, key) for path, header in used.items()]))
@@ -254,19 +260,14 @@ def vector_baseline(path: Path, look_angle: float | None) -> float:
     Raises
     ------
     FormatError
-        When the file holds no vector or the headers no look angle.
+        When a vector is absent, cut off or 0, or the headers give no look angle.
     """
-    parameters = _parameters(path)
-    vector = None
-    for key in ("precision_baseline(TCN)", "initial_baseline(TCN)"):
-        numbers = [float(number) for number in _NUMBER.findall(parameters.get(key, ""))[:3]]
-        if len(numbers) == 3 and any(numbers):
-            vector = numbers
-            break
-    if vector is None:
-        raise FormatError(
-            path, "it holds no baseline vector: precision_baseline(TCN) and initial_baseline(TCN) are absent or 0"
-        )
+    text = _text(path)
+    vector = _vector(path, text, "precision_baseline(TCN)")
+    if not any(vector):
+        vector = _vector(path, text, "initial_baseline(TCN)")
+    if not any(vector):
+        raise FormatError(path, "it holds no baseline vector: precision_baseline(TCN) and initial_baseline(TCN) are 0")
     if look_angle is None:
         raise FormatError(
             path,
@@ -275,6 +276,42 @@ def vector_baseline(path: Path, look_angle: float | None) -> float:
         )
     look = np.deg2rad(look_angle)
     return float(vector[1] * np.cos(look) - vector[2] * np.sin(look))
+
+
+def _check_agreement(headers: Mapping[Path, Mapping[str, str]]) -> None:
+    """Refuse headers of different scenes: their mean would be the geometry of none of them."""
+    for path, header in headers.items():
+        incidence = _number(path, header, "incidence_angle")
+        if incidence <= np.pi / 2:
+            raise FormatError(path, f"incidence_angle is {incidence:g}, expected degrees: is it in radians?")
+    for key, unit in (("incidence_angle", "degrees"), ("heading", "degrees"), ("center_range_slc", "m")):
+        values = np.array([_number(path, header, key) for path, header in headers.items()])
+        steps = values - values[0]
+        if key == "heading":  # 359.9 and 0.1 degrees are neighbours
+            steps = (steps + 180) % 360 - 180
+        odd = int(np.argmax(np.abs(steps - np.median(steps))))
+        other = int(np.argmax(np.abs(steps - steps[odd])))
+        allowed = _RANGES_DIFFER * values[other] if unit == "m" else _ANGLES_DIFFER
+        if abs(steps[odd] - steps[other]) > allowed:
+            files = list(headers)
+            raise FormatError(
+                files[odd],
+                f"{key} is {values[odd]:g} {unit}, but {values[other]:g} in {files[other]}: "
+                "correct or remove the header that is of another scene",
+            )
+
+
+def _vector(path: Path, text: str, key: str) -> list[float]:
+    """Three numbers after `key`; what follows the last one shows that it is whole."""
+    number = rf"[ \t]+({_NUMBER.pattern})"
+    found = re.search(rf"^[ \t]*{re.escape(key)}:{number * 3}\s", text, flags=re.MULTILINE)
+    if found is None:
+        raise FormatError(
+            path,
+            f"it holds no baseline vector: {key} is absent or cut off: copy the file again, "
+            "or pass perpendicular_baseline=",
+        )
+    return [float(word) for word in found.groups()]
 
 
 def _parameters(path: Path) -> dict[str, str]:

@@ -141,7 +141,7 @@ def open_interferograms(
     -----
     SuspiciousDataWarning
         When a name gives the later date first (the phase is negated), when phases have many exact zeros
-        and declare no nodata value, when unwrapped phases fill +-pi as wrapped ones do, and when a lookup
+        and do not declare 0 as nodata, when unwrapped phases fill +-pi as wrapped ones do, and when a lookup
         table cannot be used.
 
     Notes

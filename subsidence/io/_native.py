@@ -25,7 +25,7 @@ from subsidence.io._names import PathLike
 from subsidence.io._replace import replacing
 from subsidence.schema import KINDS, SERIES
 
-__all__ = ["open_native", "save"]
+__all__ = ["netcdf_opener", "open_native", "save", "write_netcdf"]
 
 _Opener: TypeAlias = Callable[..., xr.Dataset]
 OpenChunks: TypeAlias = Mapping[Any, Any] | int | Literal["auto"] | None
@@ -47,7 +47,7 @@ def save(dataset: xr.Dataset, path: PathLike, *, overwrite: bool = False) -> Non
     path
         File that ends in ``.nc`` (NetCDF-4) or folder that ends in ``.zarr``. Its parent must exist.
     overwrite
-        Whether an existing file is replaced.
+        Whether an existing file is replaced; of a symbolic link, what it points to.
 
     Raises
     ------
@@ -82,11 +82,10 @@ def save(dataset: xr.Dataset, path: PathLike, *, overwrite: bool = False) -> Non
     >>> back.identical(series)
     True
     """
-    target = Path(path)
     _check_kind(dataset)
-    _check_target(target, overwrite=overwrite)
-    as_netcdf = target.suffix == ".nc"
-    writer = _write_netcdf if as_netcdf else _write_zarr
+    target = check_target(Path(path), overwrite=overwrite)
+    as_netcdf = Path(path).suffix == ".nc"
+    writer = write_netcdf if as_netcdf else _write_zarr
     plain = encode(dataset, split_complex=as_netcdf)
     with replacing(target) as temporary, _own_threads(plain):
         writer(plain, temporary)
@@ -125,7 +124,7 @@ def open_native(path: PathLike, *, chunks: OpenChunks = None) -> xr.Dataset:
         raise FormatError(source, f"its name ends in {source.suffix!r}, expected .nc or .zarr")
     if not source.exists():
         raise FormatError(source, "no such file or folder")
-    what, open_file = ("NetCDF-4 file", _netcdf_opener()) if source.suffix == ".nc" else ("Zarr store", _zarr_opener())
+    what, open_file = ("NetCDF-4 file", netcdf_opener()) if source.suffix == ".nc" else ("Zarr store", _zarr_opener())
     if chunks is not None:
         require("dask.array", extra="dask", purpose="opening lazily (chunks=)")
     try:
@@ -184,27 +183,32 @@ def _kinds() -> str:
     return ", ".join(KINDS)
 
 
-def _check_target(target: Path, *, overwrite: bool) -> None:
-    if target.suffix not in _SUFFIXES:
-        raise FormatError(target, f"its name ends in {target.suffix!r}, expected .nc (NetCDF) or .zarr (Zarr)")
+def check_target(path: Path, *, overwrite: bool) -> Path:
+    """Where to write: `path`, or what it points to when it is a symbolic link, which stays."""
+    if path.suffix not in _SUFFIXES:
+        raise FormatError(path, f"its name ends in {path.suffix!r}, expected .nc (NetCDF) or .zarr (Zarr)")
+    there = os.path.lexists(path)
+    if there and not overwrite:
+        raise FormatError(path, "it exists already: pass overwrite=True to replace it")
+    target = Path(os.path.realpath(path)) if there and path.is_symlink() else path
     if not target.parent.is_dir():
         raise FormatError(target, f"there is no folder {target.parent}: make it first")
     if not os.access(target.parent, os.W_OK):
         raise FormatError(target, f"the folder {target.parent} is not writable")
     if not os.path.lexists(target):
-        return
-    if not overwrite:
-        raise FormatError(target, "it exists already: pass overwrite=True to replace it")
-    if target.is_dir() != (target.suffix == ".zarr"):
+        return target
+    if target.is_dir() != (path.suffix == ".zarr"):
         raise FormatError(
             target, f"it is a {'folder' if target.is_dir() else 'file'}: not replaced, remove it yourself"
         )
     is_store = any((target / name).exists() for name in (".zgroup", "zarr.json", ".zmetadata"))
     if target.is_dir() and not is_store and any(target.iterdir()):
         raise FormatError(target, "it is a folder of something else than Zarr: not replaced, remove it yourself")
+    return target
 
 
-def _write_netcdf(plain: xr.Dataset, path: Path) -> None:
+def write_netcdf(plain: xr.Dataset, path: Path) -> None:
+    """Write what :func:`subsidence.io._encoding.encode` made."""
     require("h5netcdf", extra="io", purpose="writing NetCDF")
     plain.to_netcdf(path, engine="h5netcdf", encoding=_encodings(plain, netcdf=True))
 
@@ -240,7 +244,8 @@ _RAW: dict[str, Any] = {
 }
 
 
-def _netcdf_opener() -> _Opener:
+def netcdf_opener() -> _Opener:
+    """What opens a NetCDF file for :func:`subsidence.io._encoding.decode`."""
     require("h5netcdf", extra="io", purpose="reading NetCDF")
     return partial(xr.open_dataset, engine="h5netcdf", **_RAW)
 

@@ -83,21 +83,27 @@ def inspect(path: Path) -> Raster:
 
 
 def read(raster: Raster, rows: slice, cols: slice) -> FloatArray:
-    """Rows and columns (step 1) of `raster` as float32, NaN where the file holds no data.
+    """Rows and columns (step 1) of `raster` as float32, NaN where the file or its mask holds no data.
 
     Raises
     ------
     FormatError
-        When the file cannot be read.
+        When the file cannot be read or changed since it was opened.
     """
     rasterio = _rasterio()
+    _check_unchanged(raster)
     window = rasterio.windows.Window(cols.start, rows.start, cols.stop - cols.start, rows.stop - rows.start)
     try:
         with _opened(raster) as source:
             raw = source.read(1, window=window)
+            masked = rasterio.enums.MaskFlags.per_dataset in source.mask_flag_enums[0]
+            mask = source.dataset_mask(window=window) if masked else None
     except rasterio.errors.RasterioError as error:
         raise FormatError(raster.path, f"cannot be read: missing, truncated or damaged ({error})") from error
-    return _values(raw, raster)
+    values = _values(raw, raster)
+    if mask is not None:
+        values[mask == 0] = np.nan
+    return values
 
 
 def survey(raster: Raster) -> Survey:
@@ -151,7 +157,8 @@ def same_grid(first: Raster, other: Raster) -> None:
 
 
 def _rasterio() -> Any:
-    require("rasterio.windows", extra="geo", purpose="reading a GeoTIFF")
+    for module in ("rasterio.enums", "rasterio.windows"):
+        require(module, extra="geo", purpose="reading a GeoTIFF")
     return require("rasterio", extra="geo", purpose="reading a GeoTIFF")
 
 
@@ -195,6 +202,21 @@ def _last_byte(source: Any) -> int:
             if offset is not None and length is not None:
                 end = max(end, int(offset) + int(length))
     return end
+
+
+def _check_unchanged(raster: Raster) -> None:
+    try:
+        status = raster.path.stat()
+    except OSError as error:
+        raise FormatError(
+            raster.path, f"cannot be read: missing or out of reach ({error.strerror or error})"
+        ) from error
+    if (status.st_size, status.st_mtime_ns) != (raster.size, raster.changed):
+        raise FormatError(
+            raster.path,
+            f"it changed since it was opened ({raster.size} bytes then, {status.st_size} now, or another time of "
+            "change): open the stack again",
+        )
 
 
 @contextmanager

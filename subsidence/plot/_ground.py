@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["Ground", "add_scale_bar", "dress", "ground_of", "reference_place"]
 
 _DEGREES = {"degrees_east", "degree_east", "degrees", "degree", "deg"}
-_PIXELS = {"1", "pixel", "pixels"}
+_PIXELS = {"1", "", "dimensionless", "unitless", "pixel", "pixels"}
 #: WGS 84.
 _SEMI_MAJOR_AXIS = 6_378_137.0
 _ECCENTRICITY_SQUARED = 6.694_379_990_14e-3

@@ -201,9 +201,9 @@ def _stamped_attrs(name: Hashable, variable: xr.Variable, known: Variable, sign:
     attrs = {key: value for key, value in variable.attrs.items() if key not in {"comment", "standard_name"}}
     if known.kinds == "M":
         attrs.pop("units", None)  # xarray encodes dates itself and refuses a unit
-    elif known.units and attrs.get("units") not in known.other_units:
-        attrs["units"] = known.units
-    elif not known.units:
+    elif known.units:
+        attrs["units"] = known.accepted_unit(attrs.get("units", known.units)) or known.units
+    else:
         attrs.pop("units", None)
     attrs["long_name"] = variable.attrs.get("long_name", known.long_name) if name in {"x", "y"} else known.long_name
     comment = sign if known.comment == TOWARDS else known.comment
@@ -225,35 +225,32 @@ def _field_faults(item: Field, variable: xr.Variable) -> Iterator[str]:
         yield f"{name!r} has dtype {variable.dtype}, expected {_kind_words(known.kinds)}"
         return
     units = variable.attrs.get("units")
-    if units is not None and known.units and units not in (known.units, *known.other_units):
+    if units is not None and known.units and known.accepted_unit(units) is None:
         yield f"{name!r} is in {units!r}, expected {known.units!r}"
-    cheap = item.coordinate or variable.ndim == 0
-    if not cheap or (known.minimum is None and known.maximum is None) or not isinstance(variable.data, np.ndarray):
-        return
-    yield from _range_faults(name, known, variable.data)
+    bounded = known.minimum is not None or known.maximum is not None
+    cheap = variable.ndim == 0 or (item.coordinate and bounded)
+    if cheap and variable.dtype.kind in "fiu" and isinstance(variable.data, np.ndarray):
+        yield from _range_faults(item, known, variable.data)
 
 
-def _range_faults(name: str, known: Variable, values: AnyArray) -> Iterator[str]:
+def _range_faults(item: Field, known: Variable, values: AnyArray) -> Iterator[str]:
+    name = item.name
+    unit = "" if known.units == "1" else f" {known.units}"
     finite = values[np.isfinite(values)]
     if finite.size == 0:
-        if values.size and known.kinds == "f" and values.ndim == 0:
-            yield f"{name!r} is {values!s}, expected a finite number in {known.units}"
+        # A result, and the height, of one place alone may be NaN: no data there.
+        if values.ndim == 0 and item.coordinate and name != "height":
+            yield f"{name!r} is {values!s}, expected a finite number{unit and ' in'}{unit}"
         return
     low, high = finite.min(), finite.max()
-    if (known.minimum is not None and low < known.minimum) or (known.maximum is not None and high > known.maximum):
+    too_low = known.minimum is not None and (low <= known.minimum if known.above_minimum else low < known.minimum)
+    if too_low or (known.maximum is not None and high > known.maximum):
         hint = ""
         if name == "incidence" and high < 0:
             hint = "; angles count from the vertical, without a sign"
-        yield (
-            f"{name!r} lies between {low:g} and {high:g}, "
-            f"expected {_bound(known.minimum)}..{_bound(known.maximum)} {known.units}{hint}"
-        )
+        yield f"{name!r} lies between {low:g} and {high:g}, expected {known.range_words}{unit}{hint}"
     elif name == "incidence" and high <= np.pi / 2:
         yield f"{name!r} lies between {low:g} and {high:g} degree: it looks like radians, use np.rad2deg"
-
-
-def _bound(value: float | None) -> str:
-    return "" if value is None else f"{value:g}"
 
 
 def _kind_words(kinds: str) -> str:

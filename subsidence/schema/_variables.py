@@ -6,6 +6,17 @@ from dataclasses import dataclass
 
 __all__ = ["TOWARDS", "VARIABLES", "Variable"]
 
+#: Other spellings of a unit, as rioxarray, CF files and other programs write them. None needs a conversion.
+_SPELLINGS = {
+    **dict.fromkeys(("metre", "metres", "meter", "meters"), "m"),
+    **dict.fromkeys(("degrees", "deg"), "degree"),
+    **dict.fromkeys(("radian", "radians"), "rad"),
+    **dict.fromkeys(("", "dimensionless", "unitless"), "1"),
+    **dict.fromkeys(("m/yr", "m/a", "m yr-1", "m year-1"), "m/year"),
+    "degree_east": "degrees_east",
+    "degree_north": "degrees_north",
+}
+
 
 @dataclass(frozen=True)
 class Variable:
@@ -23,6 +34,8 @@ class Variable:
         Accepted numpy dtype kinds: "f" float, "c" complex, "i" and "u" integer, "b" boolean, "M" datetime64.
     minimum, maximum
         Range outside which a value cannot be what the name says.
+    above_minimum
+        Whether `minimum` itself lies outside that range.
     comment
         Sign convention or anything else that a reader must know.
     other_units
@@ -35,8 +48,24 @@ class Variable:
     kinds: str = "f"
     minimum: float | None = None
     maximum: float | None = None
+    above_minimum: bool = False
     comment: str = ""
     other_units: tuple[str, ...] = ()
+
+    @property
+    def range_words(self) -> str:
+        """The range as text: "0..1", "0..", "above 0", or "" where there is none."""
+        if self.minimum is None and self.maximum is None:
+            return ""
+        low, high = ("" if bound is None else f"{bound:g}" for bound in (self.minimum, self.maximum))
+        return f"above {low}" + (f" to {high}" if high else "") if self.above_minimum else f"{low}..{high}"
+
+    def accepted_unit(self, units: object) -> str | None:
+        """`units` as this library spells it, or None where it is another unit than the variable's."""
+        unit = _SPELLINGS.get(str(units).strip(), str(units).strip())
+        if unit == "degree" and self.units.startswith("degrees_"):
+            unit = self.units  # which axis is plain from the name
+        return unit if unit in (self.units, *self.other_units) else None
 
 
 #: Sign of a motion along the line of sight; :meth:`Schema.stamp` writes another for another component.
@@ -96,25 +125,26 @@ _ALL = (
     Variable("std_after", "rad", "standard deviation of the phase after delays were removed", minimum=0.0),
     # geometry, time and place
     Variable("wavelength", "m", "radar wavelength", minimum=0.005, maximum=2.0),
-    Variable("incidence", "degree", "incidence angle from the vertical at the target", minimum=0.0, maximum=90.0),
-    Variable("heading", "degree", "flight direction of the satellite, clockwise from north"),
-    Variable("slant_range", "m", "slant range", minimum=1e3, maximum=1e8),
+    Variable("incidence", "degree", "incidence angle from the vertical at the target", "fiu", 0.0, 90.0),
+    Variable("heading", "degree", "flight direction of the satellite, clockwise from north", kinds="fiu"),
+    Variable("slant_range", "m", "slant range", kinds="fiu", minimum=1e3, maximum=1e8),
     Variable(
         "perpendicular_baseline",
         "m",
         "perpendicular baseline",
+        kinds="fiu",
         comment="Bc cos(look) - Bn sin(look) (GAMMA's sign), secondary minus reference",
     ),
     Variable("height_to_phase", "rad/m", "phase per metre of residual height"),
-    Variable("looks", "1", "number of independent looks", kinds="fiu", minimum=0.0),
+    Variable("looks", "1", "number of independent looks", kinds="fiu", minimum=0.0, above_minimum=True),
     Variable("los_east", "1", "east component of the unit vector ground to satellite", minimum=-1.0, maximum=1.0),
     Variable("los_north", "1", "north component of the unit vector ground to satellite", minimum=-1.0, maximum=1.0),
     Variable("los_up", "1", "up component of the unit vector ground to satellite", minimum=0.0, maximum=1.0),
-    Variable("height", "m", "height"),
-    Variable("x", "m", "x coordinate of the projection", other_units=("degrees_east", "1")),
-    Variable("y", "m", "y coordinate of the projection", other_units=("degrees_north", "1")),
-    Variable("lon", "degrees_east", "longitude", minimum=-180.0, maximum=360.0),
-    Variable("lat", "degrees_north", "latitude", minimum=-90.0, maximum=90.0),
+    Variable("height", "m", "height", kinds="fiu"),
+    Variable("x", "m", "x coordinate of the projection", kinds="fiu", other_units=("degrees_east", "1")),
+    Variable("y", "m", "y coordinate of the projection", kinds="fiu", other_units=("degrees_north", "1")),
+    Variable("lon", "degrees_east", "longitude", kinds="fiu", minimum=-180.0, maximum=360.0),
+    Variable("lat", "degrees_north", "latitude", kinds="fiu", minimum=-90.0, maximum=90.0),
     Variable("row", "1", "image row", kinds="iu", minimum=0.0),
     Variable("col", "1", "image column", kinds="iu", minimum=0.0),
     Variable("time", "", "acquisition time", kinds="M"),

@@ -9,6 +9,7 @@ import xarray as xr
 from scipy.optimize import nnls
 
 from subsidence import schema
+from subsidence._reference import checked_mask
 from subsidence.errors import InputError
 from subsidence.series._model import PHASE_ORIGIN, Dates, Float64, checked_time, orthonormal, place_of
 from subsidence.timescale import to_elapsed
@@ -48,13 +49,16 @@ def add_atmospheric_variance(
     xarray.Dataset
         The series with ``atmospheric_std(time)`` (m), the std of an epoch's delay relative to the reference place, and
         ``displacement_std`` (m) grown by the atmosphere of its epoch and of the reference epoch, where
-        it stays as it was. NaN at epochs without data in the mask.
+        it stays as it was. NaN at epochs without data in the mask. Where ``displacement_std`` is missing, or NaN at
+        all epochs but the reference throughout the mask (a network without redundant pairs does not show its noise),
+        the noise of the network is part of the estimated variance of each epoch, and ``displacement_std`` is
+        that of the two epochs alone.
 
     Raises
     ------
     InputError
-        When the series is of one place, the mask is not boolean, does not fit or holds no complete place, the
-        epochs are too few for the model, or the atmosphere has been added before.
+        When the series is of one place, the mask is not boolean, does not fit (in size or coordinates) or holds no
+        complete place, the epochs are too few for the model, or the atmosphere has been added before.
 
     Notes
     -----
@@ -64,7 +68,8 @@ def add_atmospheric_variance(
     .. math:: \langle r_t^2 \rangle = \sum_s M_{ts}^2 \, [D(s) + N(s)]
 
     which is solved for D >= 0 by non-negative least squares, from the mean over the places of the mask; N is
-    ``displacement_std`` squared (none where it is missing). The displacement at t is the difference of two epochs:
+    ``displacement_std`` squared (0 where it is missing, as above). The displacement at t is the difference of two
+    epochs:
 
     .. math:: \sigma^2(t) = N(t) + D(t) + D(t_{reference})
 
@@ -96,15 +101,22 @@ def add_atmospheric_variance(
     if "atmospheric_std" in series.variables:
         msg = "series already holds 'atmospheric_std': adding it twice would count the atmosphere twice"
         raise InputError(msg)
-    chosen = _checked_mask(mask, series, place)
+    if mask is None:
+        chosen = xr.Variable(place, np.ones([series.sizes[dim] for dim in place], bool))
+    else:
+        chosen = checked_mask(series, mask)
+    origin = _reference_epoch(series, time)
     displacement = series.variables["displacement"].transpose("time", *place)
     std = series.variables.get("displacement_std")
     network = None if std is None else std.transpose("time", *place)
     seen = np.ones(time.size, bool)
-    while True:  # a second time only where an epoch has no data at all
+    while True:  # again only where an epoch has no data at all, or the network's std none but at the reference
         maker = _residual_maker(time[seen], degree=degree, seasonal=seasonal)
         data = {"displacement": displacement[seen]} | ({} if network is None else {"network": network[seen]})
-        square, count, found = _mean_square(xr.Dataset(data), chosen, maker)
+        square, count, found, stated = _mean_square(xr.Dataset(data), chosen, maker)
+        if network is not None and not stated[np.flatnonzero(seen) != origin].any():
+            network = None
+            continue
         if found.all():
             break
         seen[seen] = found
@@ -116,7 +128,6 @@ def add_atmospheric_variance(
         raise InputError(msg)
     variance = np.full(time.size, np.nan)
     variance[seen] = nnls(maker**2, square)[0]
-    origin = _reference_epoch(series, time)
     grown = variance + variance[origin]
     grown[origin] = 0.0
     extra = xr.Variable("time", grown)
@@ -127,23 +138,6 @@ def add_atmospheric_variance(
     )
     result.attrs["displacement_noise"] = "network and atmosphere of each epoch"
     return schema.SERIES.stamp(result)
-
-
-def _checked_mask(mask: xr.DataArray | None, series: xr.Dataset, place: tuple[str, ...]) -> xr.Variable:
-    sizes = {dim: series.sizes[dim] for dim in place}
-    if mask is None:
-        return xr.Variable(place, np.ones(tuple(sizes.values()), bool))
-    if not isinstance(mask, xr.DataArray) or mask.dtype != bool:
-        msg = f"mask must be a boolean DataArray, got {getattr(mask, 'dtype', type(mask).__name__)}: compare first"
-        raise InputError(msg)
-    if dict(mask.sizes) != sizes:
-        msg = f"mask has sizes {dict(mask.sizes)}, expected {sizes} as the series"
-        raise InputError(msg)
-    chosen = mask.variable.transpose(*place).compute()
-    if not chosen.values.any():
-        msg = "mask has no True: no place is left to estimate the variance from"
-        raise InputError(msg)
-    return chosen
 
 
 def _residual_maker(time: Dates, *, degree: int, seasonal: bool) -> Float64:
@@ -167,16 +161,17 @@ def _residual_maker(time: Dates, *, degree: int, seasonal: bool) -> Float64:
     return maker
 
 
-def _mean_square(data: xr.Dataset, chosen: xr.Variable, maker: Float64) -> tuple[FloatArray, int, BoolArray]:
+def _mean_square(data: xr.Dataset, chosen: xr.Variable, maker: Float64) -> tuple[FloatArray, int, BoolArray, BoolArray]:
     """
     Mean over complete places of squared residuals less the network's part of them.
 
-    Returns that, the number of places, and which epochs have data anywhere.
+    Returns that, the number of places, and which epochs have data, and a std of the network, anywhere.
     """
     first, *others = map(str, chosen.dims)
     chunks = data["displacement"].variable.chunksizes.get(first)
     rows = max(1, max(chunks) if chunks else _PLACES // max(1, math.prod(data.sizes[dim] for dim in others)))
-    total, count, found = np.zeros(maker.shape[0]), 0, np.zeros(maker.shape[0], bool)
+    total, count = np.zeros(maker.shape[0]), 0
+    found, stated = np.zeros((2, maker.shape[0]), bool)
     for start in range(0, data.sizes[first], rows):
         part = {first: slice(start, start + rows)}
         use = chosen.isel(part).values.ravel()
@@ -190,11 +185,13 @@ def _mean_square(data: xr.Dataset, chosen: xr.Variable, maker: Float64) -> tuple
         known = np.zeros(maker.shape[0])
         if "network" in block:
             noise = _flat(block.variables["network"], use)
-            complete &= np.isfinite(noise).all(axis=0)
+            known_noise = np.isfinite(noise)
+            stated |= known_noise.any(axis=1)
+            complete &= known_noise.all(axis=0)
             known = (noise[:, complete] ** 2).sum(axis=1)
         total += ((maker @ values[:, complete]) ** 2).sum(axis=1) - maker**2 @ known
         count += int(complete.sum())
-    return total / max(count, 1), count, found
+    return total / max(count, 1), count, found, stated
 
 
 def _flat(variable: xr.Variable, use: BoolArray) -> Float64:

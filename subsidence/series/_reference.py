@@ -8,7 +8,7 @@ import xarray as xr
 from subsidence import schema
 from subsidence._reference import resolve
 from subsidence.errors import InputError
-from subsidence.series._velocity import ESTIMATES
+from subsidence.series._velocity import without_estimates
 from subsidence.typing import ReferenceLike
 
 __all__ = ["set_reference"]
@@ -65,7 +65,7 @@ def set_reference(series: xr.Dataset, reference: ReferenceLike) -> xr.Dataset:
         )
         raise InputError(msg)
     words, attrs, place = resolve(series, reference)
-    result = series.drop_vars([name for name in ESTIMATES if name in series.variables])
+    result = without_estimates(series)
     for name in _RELATIVE:
         if name not in series.variables:
             continue
@@ -81,7 +81,7 @@ def set_reference(series: xr.Dataset, reference: ReferenceLike) -> xr.Dataset:
             msg = f"reference ({words}) has no data: {name!r} is NaN{of}; choose another place"
             raise InputError(msg)
         result = result.assign({name: (values - at).astype(values.dtype)})
-    result.attrs = {key: value for key, value in series.attrs.items() if not _names_place(str(key))} | attrs
+    result.attrs = {key: value for key, value in result.attrs.items() if not _names_place(str(key))} | attrs
     return schema.SERIES.stamp(result)
 
 

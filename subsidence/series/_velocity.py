@@ -19,7 +19,7 @@ from subsidence.errors import InputError
 from subsidence.series._model import Dates, Design, checked_time, linear_design, place_of
 from subsidence.typing import AnyArray, FloatArray
 
-__all__ = ["Noise", "Windows", "confidence_interval", "estimate_velocity"]
+__all__ = ["Noise", "Windows", "confidence_interval", "estimate_velocity", "without_estimates"]
 
 Noise: TypeAlias = Literal["white", "autocorrelated"]
 #: (first day, last day) of each window, both inside; dates, or text such as "2018-06-30" or "2018".
@@ -29,11 +29,12 @@ _BASIC = ("velocity", "velocity_std", "velocity_dof", "rms_residual")
 _ACCELERATION = ("acceleration", "acceleration_std")
 _SEASONAL = ("seasonal_amplitude", "seasonal_amplitude_std", "seasonal_phase", "seasonal_phase_std")
 _AUTOCORRELATION = ("noise_autocorrelation",)
-#: Everything an earlier estimate may have left in a series.
-ESTIMATES = (
+#: Variables and attributes that an earlier estimate may have left in a series.
+_ESTIMATES = (
     *(*_BASIC, *_ACCELERATION, *_SEASONAL, *_AUTOCORRELATION),
     *("velocity_lower", "velocity_upper", "window_start", "window_end"),
 )
+_ATTRIBUTES = ("velocity_model", "velocity_noise", "velocity_level")
 
 
 def estimate_velocity(
@@ -92,7 +93,7 @@ def estimate_velocity(
     InputError
         When the series has fewer than 3 epochs or than the model needs, times that do not increase, or too
         short a span for its terms; for an unknown `noise`; for `robust` with autocorrelated noise; for a
-        window with fewer than 3 epochs or that ends before it starts.
+        window with fewer than 3 epochs, that ends before it starts or reaches outside the years 1678 to 2261.
 
     Notes
     -----
@@ -118,8 +119,8 @@ def estimate_velocity(
     follows (60 epochs: 42 % and 73 %).
 
     *Robust*: Huber's k = 1.345, scale 1.4826 times the median absolute residual, reweighted until the model moves
-    by less than 1e-7 of the scale; the std is Huber's asymptotic one (1981, section 7.6), good where outliers
-    are not at the ends of a short series.
+    by less than 1e-7 of the scale (at most 1000 times, which fewer than one place in a thousand needs); the std is
+    Huber's asymptotic one (1981, section 7.6), good where outliers are not at the ends of a short series.
 
     ``seasonal_amplitude_std`` and ``seasonal_phase_std`` are to first order: trust them where the amplitude is
     well above its std. An amplitude of pure noise is not zero but about 1.25 times its std.
@@ -176,8 +177,7 @@ def estimate_velocity(
         for name, dates in (("window_start", [s.first for s in spans]), ("window_end", [s.last for s in spans])):
             coords[name] = xr.Variable("window", np.array(dates, "M8[ns]"))
     found = {name: stack.isel(quantity=row) for row, name in enumerate(model.names)}
-    result = series.drop_vars([name for name in ESTIMATES if name in series.variables])
-    result = result.assign(found).assign_coords(coords)
+    result = without_estimates(series).assign(found).assign_coords(coords)
     result.attrs |= {"velocity_model": model.words, "velocity_noise": "huber" if robust else noise}
     return schema.SERIES.stamp(result)
 
@@ -234,6 +234,13 @@ def confidence_interval(series: xr.Dataset, *, level: float = 0.95) -> xr.Datase
     result = series.assign(velocity_lower=velocity - half, velocity_upper=velocity + half)
     result.attrs["velocity_level"] = float(level)
     return schema.SERIES.stamp(result)
+
+
+def without_estimates(series: xr.Dataset) -> xr.Dataset:
+    """Return `series` without what earlier estimates of its velocity left in it."""
+    result = series.drop_vars([name for name in _ESTIMATES if name in series.variables])
+    result.attrs = {key: value for key, value in series.attrs.items() if key not in _ATTRIBUTES}
+    return result
 
 
 def _half_width(std: FloatArray, dof: FloatArray, *, level: float) -> AnyArray:
@@ -369,6 +376,10 @@ def _date(value: Any, name: str) -> np.datetime64:
         raise InputError(msg) from error
     if np.isnat(date):
         msg = f"{name} must hold dates such as '2018-06-30', got {value!r}"
+        raise InputError(msg)
+    year = int(date.astype("M8[Y]").astype(np.int64)) + 1970
+    if not 1678 <= year <= 2261:  # outside, nanoseconds overflow without a word
+        msg = f"{name} must hold dates between 1678 and 2261, got {value!r}: for an open end give a day past the series"
         raise InputError(msg)
     return date
 

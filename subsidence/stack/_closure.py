@@ -66,7 +66,8 @@ def closure_phase(stack: xr.Dataset, *, reference: ReferenceLike = None, threads
     -----
     SuspiciousDataWarning
         When no three pairs form a triplet (the result has size 0), or when `reference` is None and whole
-        triplets are off by cycles.
+        triplets are off by cycles. The latter for data in memory alone: chunked (dask) data are not read for it, so
+        give them a `reference` unless their phases have one already.
 
     Notes
     -----

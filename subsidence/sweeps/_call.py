@@ -48,7 +48,10 @@ def sweep_call(
         worker's libraries run one thread each.
     resume
         Folder that keeps each finished cell. The same call with the same folder computes only what is missing or
-        failed; another function, grid, data or fixed argument is refused (extra ``io``).
+        failed; another function, grid, data or fixed argument is refused, and so is another version of this
+        library (extra ``io``). The function is known by its name: when you edit what it does, give a new folder,
+        or finished cells keep the results of the old one. A result that files cannot hold (an attribute that is
+        neither text, number, list nor dict, a name with blanks, a MultiIndex) counts as failed.
     progress
         True for a bar (extra ``progress``), or a function that is told (cells done, cells in all).
     **fixed
@@ -107,7 +110,7 @@ def sweep_call(
 
         def done(cell: int, outcome: Outcome) -> None:
             if store is not None and isinstance(outcome, xr.Dataset):
-                store.write(cell, outcome)
+                outcome = store.write(cell, outcome)
             outcomes[cell] = outcome
             report(1)
 

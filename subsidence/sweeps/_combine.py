@@ -11,6 +11,7 @@ import xarray as xr
 
 from subsidence.errors import InputError
 from subsidence.sweeps._cell import Outcome
+from subsidence.sweeps._fingerprint import fingerprint
 from subsidence.sweeps._grid import Axis, cell_words
 
 __all__ = ["combine"]
@@ -131,4 +132,7 @@ def _common(attrs: Sequence[dict[Any, Any]]) -> dict[Any, Any]:
 def _equal(one: Any, other: Any) -> bool:
     if isinstance(one, float) and isinstance(other, float) and np.isnan(one) and np.isnan(other):
         return True
-    return np.shape(one) == np.shape(other) and bool(np.all(np.asarray(one) == np.asarray(other)))
+    try:
+        return np.shape(one) == np.shape(other) and bool(np.all(np.asarray(one) == np.asarray(other)))
+    except ValueError:  # rows of different lengths, or arrays in a dict, are no array
+        return fingerprint(one) == fingerprint(other)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import json
 import os
-import warnings
 from pathlib import Path
 from typing import Any
 
@@ -12,14 +12,16 @@ import xarray as xr
 
 from subsidence._extras import require
 from subsidence.errors import FormatError, InputError
-from subsidence.sweeps._cell import Job, Outcome
+from subsidence.io._encoding import decode, encode
+from subsidence.io._native import netcdf_opener, write_netcdf
+from subsidence.sweeps._cell import Job, Outcome, words
 from subsidence.sweeps._fingerprint import fingerprint
 from subsidence.sweeps._grid import cell_words, function_name
 
 __all__ = ["Store"]
 
 _MANIFEST = "sweep.json"
-_FORMAT = "subsidence sweep, version 1"
+_FORMAT = "subsidence sweep, version 2"
 
 
 class Store:
@@ -54,38 +56,37 @@ class Store:
     def finished(self, cells: int) -> dict[int, Outcome]:
         """Results of the cells that earlier runs finished; files that cannot be read do not count."""
         found: dict[int, Outcome] = {}
-        # The same values come back whatever their attributes are called: durations are told by dtype, not by unit.
-        durations = xr.coders.CFTimedeltaCoder(decode_via_units=False, decode_via_dtype=True)
+        open_cell = netcdf_opener()
         for cell in range(cells):
             path = self._path(cell)
             if not path.exists():
                 continue
             try:
-                with xr.open_dataset(path, engine="h5netcdf", decode_timedelta=durations) as stored:
-                    found[cell] = stored.load().drop_encoding()
+                with open_cell(path) as stored:
+                    found[cell] = decode(stored.load())
             except Exception:  # HDF5 raises many kinds; a broken file is simply computed again
                 continue
         return found
 
-    def write(self, cell: int, result: xr.Dataset) -> None:
+    def write(self, cell: int, result: xr.Dataset) -> Outcome:
         """Keep one result: under a temporary name first, so that a file under its own name is whole.
+
+        Return the result; when it holds what no file can hold, that is the cell's failure, told in words.
 
         Raises
         ------
         FormatError
-            When it cannot be written.
+            When the folder cannot be written.
         """
-
-        def save(part: Path) -> None:
-            with warnings.catch_warnings():  # complex numbers are "invalid netCDF", and read back as they were
-                warnings.filterwarnings("ignore", message="You are writing invalid netcdf")
-                result.to_netcdf(part, engine="h5netcdf", invalid_netcdf=True)
-
         try:
-            _replace(self._path(cell), save)
-        except (OSError, TypeError, ValueError) as error:
+            plain = encode(result, split_complex=True)
+            _replace(self._path(cell), lambda part: write_netcdf(plain, part))
+        except OSError as error:
             what = cell_words(self._job.axes, cell)
             raise FormatError(self._folder, f"the result of {what} cannot be stored: {error}") from error
+        except (TypeError, ValueError, NotImplementedError) as error:
+            return words(InputError(f"the result cannot be kept in the folder of resume: {error}"))
+        return result
 
     def _path(self, cell: int) -> Path:
         return self._folder / f"cell-{cell:06d}.nc"
@@ -99,6 +100,7 @@ def _manifest(job: Job) -> dict[str, Any]:
     try:
         return {
             "format": _FORMAT,
+            "subsidence": importlib.metadata.version("subsidence"),
             "function": f"{name} {fingerprint(job.function)}" if name.startswith("partial") else name,
             "grid": [
                 {"name": axis.name, "values": axis.labels.astype(str).tolist(), "fingerprint": fingerprint(axis.values)}
@@ -129,7 +131,7 @@ def _same_sweep(path: Path, manifest: dict[str, Any]) -> None:
 
 def _words(manifest: dict[str, Any]) -> dict[str, str]:
     grid = ", ".join(f"{axis['name']}={axis['values']}" for axis in manifest.get("grid", []))
-    names = ("function", "fixed", "data")
+    names = ("subsidence", "function", "fixed", "data")
     return {"grid": grid, **{name: str(manifest.get(name)) for name in names}}
 
 
