@@ -26,7 +26,7 @@ from subsidence._extras import require
 from subsidence.errors import InputError
 from subsidence.typing import AnyArray
 
-__all__ = ["Output", "Progress", "available_cpus", "each", "reporter", "run", "thread_count"]
+__all__ = ["Output", "Progress", "available_cpus", "each", "reporter", "run", "worker_count"]
 
 #: ``True`` for a bar (extra ``progress``), or a function that is told (places done, places in all).
 Progress: TypeAlias = bool | Callable[[int, int], None]
@@ -63,24 +63,24 @@ def available_cpus() -> int:
     return max(1, count)
 
 
-def thread_count(threads: int | None) -> int:
+def worker_count(wanted: int | None, argument: str) -> int:
     """
-    Threads to use: `threads`, or by default every CPU that this process may use.
+    Threads or processes to use: `wanted`, or by default every CPU that this process may use.
 
     In a worker process (a sweep's, a pool's, a dask.distributed worker's) the default is one: there the
-    processes are the parallelism.
+    processes are the parallelism, and its siblings have the other CPUs.
 
     Raises
     ------
     InputError
-        When `threads` is not a positive whole number.
+        When `wanted`, the caller's `argument`, is not a positive whole number.
     """
-    if threads is None:
+    if wanted is None:
         return 1 if multiprocessing.parent_process() is not None else available_cpus()
-    if isinstance(threads, bool) or not isinstance(threads, (int, np.integer)) or threads < 1:
-        msg = f"threads must be a positive whole number or None (all CPUs), got {threads!r}"
+    if isinstance(wanted, bool) or not isinstance(wanted, (int, np.integer)) or wanted < 1:
+        msg = f"{argument} must be a positive whole number or None (all CPUs), got {wanted!r}"
         raise InputError(msg)
-    return int(threads)
+    return int(wanted)
 
 
 def run(
@@ -125,7 +125,7 @@ def run(
     Memory beyond inputs and outputs: none, but an input whose dims of place are not its last is copied.
     Ctrl-C stops after the blocks at work (some milliseconds each) and discards the outputs.
     """
-    workers = thread_count(threads)
+    workers = worker_count(threads, "threads")
     laid = [variable.transpose(*(dim for dim in variable.dims if dim not in place), *place) for variable in inputs]
     if any(variable.chunks is not None for variable in laid):
         return _lazy(kernel, laid, outputs, place)
@@ -159,7 +159,7 @@ def each(
     """
     items = [(number, number + 1) for number in range(count)]
     with reporter(progress, count, label, unit="") as report:
-        _over_threads(lambda start, _: work(start), items, thread_count(threads), report, cancel)
+        _over_threads(lambda start, _: work(start), items, worker_count(threads, "threads"), report, cancel)
 
 
 def _over_threads(

@@ -10,10 +10,11 @@ import xarray as xr
 from scipy import sparse
 from scipy.sparse import csgraph
 
+from subsidence._reference import resolve
 from subsidence.errors import InputError
-from subsidence.typing import FloatArray, IntArray
+from subsidence.typing import FloatArray, IntArray, ReferenceLike
 
-__all__ = ["Network", "epoch_baselines"]
+__all__ = ["Network", "epoch_baselines", "reference_phase"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -168,6 +169,36 @@ def epoch_baselines(stack: xr.Dataset) -> xr.DataArray:
         name="perpendicular_baseline",
         attrs={"units": "m", "long_name": "perpendicular baseline"},
     )
+
+
+def reference_phase(
+    stack: xr.Dataset, phase: xr.Variable, reference: ReferenceLike, network: Network
+) -> tuple[dict[str, int | float | str], FloatArray]:
+    """Attributes that record `reference`, and its phase in every pair (zero where there is none), float64.
+
+    A mask means its places that every pair covers: another set in each would bring their motion in.
+    """
+    if reference is None:
+        return {"reference": "none: phases taken as referenced"}, np.zeros(phase.sizes["pair"])
+    words, attrs, where = resolve(stack, reference)
+    if isinstance(where, dict):
+        values = np.asarray(phase.isel(where).values, np.float64)
+        lacking = np.flatnonzero(~np.isfinite(values))
+        if lacking.size:
+            msg = (
+                f"reference, {words}, has no data in {lacking.size} of {values.size} pairs, the first being "
+                f"{network.pair_name(int(lacking[0]))}: choose a place that every pair covers"
+            )
+            raise InputError(msg)
+        return attrs, values
+    chosen = xr.DataArray(phase).where(xr.DataArray(where))
+    whole = chosen.notnull().all("pair")
+    count = int(whole.sum())
+    if count == 0:
+        msg = f"reference, {words}, has no place with data in every pair: choose another mask"
+        raise InputError(msg)
+    mean = chosen.where(whole).mean(where.dims, dtype=np.float64)
+    return {**attrs, "reference_count": count}, np.asarray(mean.values)
 
 
 def _day(date: np.datetime64[Any]) -> str:

@@ -22,7 +22,7 @@ from hypothesis import strategies as st
 
 import subsidence
 from subsidence import _blocks
-from subsidence._blocks import Output, available_cpus, run, thread_count
+from subsidence._blocks import Output, available_cpus, run, worker_count
 from subsidence._kernels.accelerate import jit
 from subsidence.errors import InputError, MissingExtraError
 
@@ -188,7 +188,7 @@ def test_distributed_processes_give_the_same_bits():
 
 
 def _default_threads():
-    return thread_count(None)
+    return worker_count(None, "threads")
 
 
 # Progress
@@ -286,14 +286,14 @@ def test_ctrl_c_while_waiting_stops_promptly():
 
 
 def test_the_default_is_every_cpu_this_process_may_use():
-    assert thread_count(None) == available_cpus()
-    assert thread_count(np.int64(3)) == 3
+    assert worker_count(None, "threads") == available_cpus()
+    assert worker_count(np.int64(3), "threads") == 3
 
 
 def test_a_child_process_uses_one_thread_unless_told():
     with multiprocessing.get_context("spawn").Pool(1) as pool:
-        assert pool.apply(thread_count, (None,)) == 1
-        assert pool.apply(thread_count, (2,)) == 2
+        assert pool.apply(worker_count, (None, "threads")) == 1
+        assert pool.apply(worker_count, (2, "threads")) == 2
 
 
 def python(code, **env):

@@ -338,3 +338,21 @@ def test_bad_input_is_refused():
     holed.unwrapped_phase[4, 2, 2] = np.nan
     with pytest.raises(InputError, match=r"row 2, col 2, has no data in 1 of 12 pairs, the first being 2018-01-18 to"):
         closure_phase(holed, reference={"row": 2, "col": 2})
+
+
+def test_a_mask_means_the_places_that_every_pair_covers():
+    """As in the inversion: another set of places in each pair would bring their relative motion in."""
+    rng = np.random.default_rng(5)
+    dates = np.datetime64("2018-01-06", "ns") + np.arange(3).astype("m8[D]") * 12
+    phase = rng.normal(0, 3, (3, 4, 5)).astype("f4")
+    phase[1, 0, 1] = np.nan
+    stack = xr.Dataset(
+        {"unwrapped_phase": (("pair", "y", "x"), phase)},
+        {"reference": ("pair", dates[[0, 1, 0]]), "secondary": ("pair", dates[[1, 2, 2]]), "wavelength": 0.0555},
+    )
+    mask = xr.DataArray(np.zeros((4, 5), bool), dims=("y", "x"))
+    mask[0, :3] = True
+    found = closure_phase(stack, reference=mask)
+    level = phase[:, 0, [0, 2]].astype(float).mean(axis=1)
+    expected = (phase[0] - level[0]) + (phase[1] - level[1]) - (phase[2] - level[2])
+    np.testing.assert_allclose(found.closure.values[0], expected, atol=1e-5)

@@ -21,7 +21,7 @@ import xarray as xr
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from subsidence._blocks import thread_count
+from subsidence._blocks import worker_count
 from subsidence.errors import FormatError, InputError, SubsidenceError
 from subsidence.sweeps import sweep_call
 from subsidence.sweeps._fingerprint import fingerprint
@@ -60,7 +60,7 @@ def report_worker(data: xr.Dataset, *, cell: int) -> xr.Dataset:
         {
             "cell": cell,
             "process": os.getpid(),
-            "threads": thread_count(None),
+            "threads": worker_count(None, "threads"),
             "environment": ("variable", [os.environ.get(name, "") for name in THREADS]),
             "sum": data["displacement"].sum(),
         }

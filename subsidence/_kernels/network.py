@@ -73,7 +73,6 @@ def invert(
     phi = np.empty((pairs, lanes))
     base = np.empty((pairs, lanes))
     weight = np.empty((pairs, lanes))
-    shared = np.empty((unknowns, bandwidth + 1, lanes))
     band = np.empty((unknowns, bandwidth + 1, lanes))
     scaled = np.empty((bandwidth + 1, lanes))
     inverse = np.empty((unknowns, bandwidth + 1, lanes))
@@ -88,7 +87,7 @@ def invert(
     variance = np.empty(lanes)
     coherence = np.empty(lanes)
     converged = np.ones(lanes, np.bool_)
-    shared_ready = False
+    factor_ready = False  # of pixels whose pairs all weigh one: it serves every such batch that follows
     any_parted = False
 
     for first in range(start, stop, lanes):
@@ -116,51 +115,39 @@ def invert(
             base,
             count,
         )
-        if uniform and robust == NOT_ROBUST:
-            if not shared_ready:
-                any_parted = connect(base, lower, upper, reached, component, lost, parts)
-                normal_matrix(base, lower, upper, shared)
-                factor(shared, scaled, lost)
-                selected_inverse(shared, inverse)
-                shared_ready = True
-            right_hand_side(phi, base, lower, upper, sign, x)
-            solve(shared, x)
-            _residuals(phi, base, base, lower, upper, sign, x, parts, count, True, 0.0, variance, coherence)
-        else:
-            shared_ready = False
+        plain = uniform and robust == NOT_ROBUST
+        if not (plain and factor_ready):
             any_parted = connect(base, lower, upper, reached, component, lost, parts)
             normal_matrix(base, lower, upper, band)
             factor(band, scaled, lost)
-            right_hand_side(phi, base, lower, upper, sign, x)
-            solve(band, x)
             if robust == NOT_ROBUST:
-                _residuals(
-                    phi, base, base, lower, upper, sign, x, parts, count, False, least_variance, variance, coherence
-                )
-            else:
-                reweight(
-                    phi,
-                    base,
-                    weight,
-                    lower,
-                    upper,
-                    sign,
-                    robust,
-                    count,
-                    band,
-                    scaled,
-                    lost,
-                    x,
-                    previous,
-                    robust_scale,
-                    converged,
-                )
-                _residuals(
-                    phi, base, weight, lower, upper, sign, x, parts, count, False, least_variance, variance, coherence
-                )
-                variance_factor(phi, base, lower, upper, sign, robust, parts, x, robust_scale, least_variance, variance)
-                normal_matrix(base, lower, upper, band)
-                factor(band, scaled, lost)
+                selected_inverse(band, inverse)
+            factor_ready = plain
+        right_hand_side(phi, base, lower, upper, sign, x)
+        solve(band, x)
+        if robust != NOT_ROBUST:
+            reweight(
+                phi,
+                base,
+                weight,
+                lower,
+                upper,
+                sign,
+                robust,
+                count,
+                band,
+                scaled,
+                lost,
+                x,
+                previous,
+                robust_scale,
+                converged,
+            )
+        _residuals(phi, base, lower, upper, sign, x, parts, count, plain, least_variance, variance, coherence)
+        if robust != NOT_ROBUST:
+            variance_factor(phi, base, lower, upper, sign, robust, parts, x, robust_scale, least_variance, variance)
+            normal_matrix(base, lower, upper, band)
+            factor(band, scaled, lost)
             selected_inverse(band, inverse)
 
         for lane in range(filled):
@@ -250,7 +237,6 @@ def _load(
 @jit
 def _residuals(
     phi: AnyArray,
-    base: AnyArray,
     weight: AnyArray,
     lower: AnyArray,
     upper: AnyArray,
@@ -284,7 +270,7 @@ def _residuals(
                 variance[lane] += np.float64(residual[lane]) * np.float64(residual[lane])
         else:
             for lane in range(lanes):
-                used[lane] = 1.0 if base[k, lane] > 0.0 else 0.0
+                used[lane] = 1.0 if weight[k, lane] > 0.0 else 0.0
                 variance[lane] += weight[k, lane] * (np.float64(residual[lane]) * np.float64(residual[lane]))
         for lane in range(lanes):
             r = residual[lane]

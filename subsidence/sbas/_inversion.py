@@ -12,9 +12,8 @@ import xarray as xr
 from subsidence import _blocks, geometry, schema
 from subsidence._blocks import Output, Progress
 from subsidence._kernels import network as kernels
-from subsidence._reference import resolve
 from subsidence.errors import DisconnectedNetworkWarning, InputError
-from subsidence.network import Network, epoch_baselines
+from subsidence.network import Network, epoch_baselines, reference_phase
 from subsidence.sbas._height import remove_residual_height
 from subsidence.sbas._plausible import check_values
 from subsidence.schema import Status
@@ -155,11 +154,13 @@ def invert_network(
     lazy = any(variable.chunks is not None for variable in inputs)
     if not lazy:
         check_values(phase.values, None if quality is None or weighting == kernels.GIVEN else quality.values)
-    attrs, reference_phase = _reference_phase(stack, phase, reference)
+    if isinstance(reference, str):
+        reference = _most_coherent(stack, phase, reference)
+    attrs, at_reference = reference_phase(stack, phase, reference, network)
     job = _Job.plan(
         network,
         stack,
-        reference_phase=reference_phase,
+        reference_phase=at_reference,
         weighting=weighting,
         check=lazy,
         min_pairs=min_pairs or 0,
@@ -330,37 +331,6 @@ def _check_labels(stack: xr.Dataset, weights: xr.DataArray) -> None:
         if not np.array_equal(weights[name].values, stack[name].values):
             msg = f"weights differ from stack in the coordinate {name!r}: align them first, with weights.reindex_like"
             raise InputError(msg)
-
-
-def _reference_phase(
-    stack: xr.Dataset, phase: xr.Variable, reference: ReferenceLike
-) -> tuple[dict[str, int | float | str], AnyArray]:
-    """Attributes that record the reference, and its phase in every pair."""
-    if reference is None:
-        return {"reference": "none: phases taken as referenced"}, np.zeros(phase.sizes["pair"])
-    if isinstance(reference, str):
-        reference = _most_coherent(stack, phase, reference)
-    words, attrs, where = resolve(stack, reference)
-    if isinstance(where, dict):
-        values = np.asarray(phase.isel(where).values, np.float64)
-        lacking = np.flatnonzero(~np.isfinite(values))
-        if lacking.size:
-            msg = (
-                f"reference, {words}, has no data in {lacking.size} of {values.size} pairs "
-                f"(pair {', '.join(map(str, lacking[:5]))}{', ...' if lacking.size > 5 else ''}): "
-                "choose a place that every pair covers, or reference='max_coherence'"
-            )
-            raise InputError(msg)
-        return attrs, values
-    # The mean over the same places in every pair: another set in each would bring their motion in.
-    chosen = stack["unwrapped_phase"].where(xr.DataArray(where))
-    whole = chosen.notnull().all("pair")
-    count = int(whole.sum())
-    if count == 0:
-        msg = f"reference, {words}, has no place with data in every pair: choose another mask"
-        raise InputError(msg)
-    mean = chosen.where(whole).mean(where.dims, dtype=np.float64)
-    return {**attrs, "reference_count": count}, np.asarray(mean.values)
 
 
 def _most_coherent(stack: xr.Dataset, phase: xr.Variable, rule: str) -> dict[str, float]:

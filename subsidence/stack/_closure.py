@@ -13,9 +13,8 @@ import xarray as xr
 from subsidence import schema
 from subsidence._blocks import Output, run
 from subsidence._kernels import closure as kernels
-from subsidence._reference import resolve
 from subsidence.errors import InputError, SuspiciousDataWarning
-from subsidence.network import Network
+from subsidence.network import Network, reference_phase
 from subsidence.typing import FloatArray, IntArray, ReferenceLike
 
 __all__ = ["closure_mask", "closure_phase", "unwrapping_error_counts"]
@@ -304,7 +303,10 @@ class _Setup:
                 "closure says nothing about them"
             )
             warnings.warn(msg, SuspiciousDataWarning, stacklevel=4)
-        attrs, values = _at_reference(stack, phase, reference, network, wrapped=wrapped)
+        if wrapped and isinstance(reference, xr.DataArray):
+            msg = "reference is a mask, but stack has wrapped phase, which has no mean: name one place"
+            raise InputError(msg)
+        attrs, values = reference_phase(stack, phase, reference, network)
         offsets = values[triplets] @ np.array([1.0, 1.0, -1.0])
         if reference is None and not wrapped and isinstance(phase.data, np.ndarray):
             _warn_of_constants(phase.data, triplets)
@@ -324,31 +326,6 @@ def _triplets(network: Network) -> IntArray:
         if (i, k) in number
     ]
     return np.array(found, np.int64).reshape(-1, 3)
-
-
-def _at_reference(
-    stack: xr.Dataset, phase: xr.Variable, reference: ReferenceLike, network: Network, *, wrapped: bool
-) -> tuple[dict[str, Any], FloatArray]:
-    """Attributes that record the reference, and the phase of every pair there."""
-    if reference is None:
-        return {"reference": "none: phases taken as referenced"}, np.zeros(phase.sizes["pair"])
-    words, attrs, where = resolve(stack, reference)
-    if isinstance(where, xr.Variable) and wrapped:
-        msg = "reference is a mask, but stack has wrapped phase, which has no mean: name one place"
-        raise InputError(msg)
-    if isinstance(where, xr.Variable):
-        chosen = xr.DataArray(phase).where(xr.DataArray(where))
-        values = np.asarray(chosen.mean(where.dims, dtype=np.float64).values)
-    else:
-        values = np.asarray(phase.isel(where).values, float)
-    lacking = np.flatnonzero(~np.isfinite(values))
-    if lacking.size:
-        msg = (
-            f"reference, {words}, has no data in {lacking.size} of {values.size} pairs, the first being "
-            f"{network.pair_name(int(lacking[0]))}: choose a place that every pair covers"
-        )
-        raise InputError(msg)
-    return attrs, values
 
 
 def _warn_of_constants(phase: FloatArray, triplets: IntArray) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import multiprocessing
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,8 +9,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from subsidence._blocks import Progress, available_cpus, reporter
-from subsidence.errors import InputError
+from subsidence._blocks import Progress, reporter, worker_count
 from subsidence.sweeps._cell import Job, Outcome, run_cell
 from subsidence.sweeps._combine import combine
 from subsidence.sweeps._grid import axes_of, check_call, function_name
@@ -96,7 +94,7 @@ def sweep_call(
     """
     axes = axes_of(grid)
     check_call(function, axes, fixed)
-    workers = _process_count(processes)
+    workers = worker_count(processes, "processes")
     job = Job(function, data, axes, fixed)
     payload = pickled(job) if workers > 1 else b""
     store = None if resume is None else Store(resume, job)
@@ -120,13 +118,3 @@ def sweep_call(
             for cell in left:
                 done(cell, run_cell(job, cell))
     return combine(axes, [outcomes[cell] for cell in range(cells)], function=name)
-
-
-def _process_count(processes: int | None) -> int:
-    if processes is None:
-        # A sweep inside a worker of another one stays in it: its siblings have the other CPUs.
-        return 1 if multiprocessing.parent_process() is not None else available_cpus()
-    if isinstance(processes, bool) or not isinstance(processes, (int, np.integer)) or processes < 1:
-        msg = f"processes must be a positive whole number or None (all CPUs), got {processes!r}"
-        raise InputError(msg)
-    return int(processes)
