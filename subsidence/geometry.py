@@ -14,13 +14,17 @@ import xarray as xr
 from subsidence.errors import InputError
 
 __all__ = [
+    "baseline_phase",
     "displacement_to_phase",
     "height_to_phase",
+    "look_angle",
     "look_vector",
     "phase_to_displacement",
     "wavelength_from_frequency",
 ]
 
+#: Mean radius of the Earth, metres.
+EARTH_RADIUS = 6_371_009.0
 #: Metres per second, exact.
 SPEED_OF_LIGHT = 299_792_458.0
 
@@ -141,6 +145,97 @@ def height_to_phase(
     result = baseline * (-4 * np.pi / _checked_wavelength(wavelength)) / (slant_range * sine)
     result.attrs = {"units": "rad/m", "long_name": "phase per metre of residual height"}
     return result.rename("height_to_phase")
+
+
+def look_angle(incidence: xr.DataArray | float, slant_range: xr.DataArray | float) -> xr.DataArray:
+    r"""
+    Angle at the satellite between its nadir and the line of sight, over a spherical Earth.
+
+    Parameters
+    ----------
+    incidence
+        Incidence angle at the target in degrees.
+    slant_range
+        Metres.
+
+    Returns
+    -------
+    xarray.DataArray
+        Degrees; smaller than the incidence by the angle at the Earth's centre.
+
+    Notes
+    -----
+    .. math:: \sin\vartheta = \frac{r_E \sin\theta}{\sqrt{r_E^2 + R^2 + 2 r_E R \cos\theta}}
+
+    Examples
+    --------
+    >>> round(float(look_angle(39.0, 880e3)), 2)
+    34.51
+    """
+    theta = np.deg2rad(xr.DataArray(incidence).reset_coords(drop=True))
+    distance = xr.DataArray(slant_range).reset_coords(drop=True)
+    orbit = np.sqrt(EARTH_RADIUS**2 + distance**2 + 2 * EARTH_RADIUS * distance * np.cos(theta))
+    result = xr.DataArray(np.rad2deg(np.arcsin(EARTH_RADIUS * np.sin(theta) / orbit)))
+    result.attrs = {"units": "degree", "long_name": "look angle"}
+    return result.rename("look_angle")
+
+
+def baseline_phase(
+    perpendicular_baseline: xr.DataArray,
+    look: xr.DataArray,
+    *,
+    wavelength: float,
+    centre_look: float,
+    parallel_baseline: xr.DataArray | float = 0.0,
+) -> xr.DataArray:
+    r"""
+    Phase that a baseline makes towards the look angles of a scene.
+
+    Flat-earth phase where `look` belongs to the reference surface; with the topography where `look` is that
+    of the ground, which a height `h` adds :math:`h / (R \sin\theta)` radians to.
+
+    Parameters
+    ----------
+    perpendicular_baseline, parallel_baseline
+        Metres towards `centre_look`, GAMMA's sign, secondary minus reference; any dims.
+    look
+        Look angle in degrees.
+    wavelength
+        Metres.
+    centre_look
+        Look angle in degrees that the baselines belong to.
+
+    Returns
+    -------
+    xarray.DataArray
+        Radians, positive away from the satellite, float64.
+
+    Raises
+    ------
+    InputError
+        When `wavelength` is not a positive number of metres.
+
+    Notes
+    -----
+    With the unit vector towards the ground :math:`l`, the range grows by :math:`-B \cdot l`, so
+
+    .. math:: \phi = -\frac{4 \pi}{\lambda} \left[ B_\perp \sin\Delta + B_\parallel \cos\Delta \right],
+        \quad \Delta = \vartheta - \vartheta_0
+
+    Examples
+    --------
+    >>> import xarray as xr
+    >>> look = xr.DataArray([34.0, 34.1], dims="x")
+    >>> baseline_phase(xr.DataArray(100.0), look, wavelength=0.0555, centre_look=34.0).values.round(2).tolist()
+    [-0.0, -39.52]
+    """
+    factor = -4 * np.pi / _checked_wavelength(wavelength)
+    delta = np.deg2rad(look.reset_coords(drop=True) - centre_look)
+    across = xr.DataArray(perpendicular_baseline).reset_coords(drop=True)
+    along = xr.DataArray(parallel_baseline).reset_coords(drop=True)
+    result = factor * (across * np.sin(delta) + along * np.cos(delta))
+    result.attrs = {"units": "rad", "long_name": "phase of the baseline"}
+    return result.rename("baseline_phase")
 
 
 def look_vector(

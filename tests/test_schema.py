@@ -312,7 +312,7 @@ def test_every_variable_has_a_unit_and_a_name():
     for name, variable in schema.VARIABLES.items():
         assert variable.name == name
         assert variable.long_name
-        assert variable.units or variable.kinds in {"M", "b"} or name == "status"
+        assert variable.units or variable.kinds in {"M", "b"} or name in {"status", "source"}
         if variable.minimum is not None and variable.maximum is not None:
             assert variable.minimum < variable.maximum
 

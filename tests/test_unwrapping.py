@@ -151,7 +151,7 @@ def test_it_prints_nothing_and_leaves_no_files(capfd, monkeypatch, tmp_path):
 
 def test_a_failure_names_the_pair_and_leaves_no_files(monkeypatch, tmp_path):
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    monkeypatch.setattr("subsidence.unwrapping._LEAST_SIDE", 1)
+    monkeypatch.setattr("subsidence.unwrapping._snaphu._LEAST_SIDE", 1)
     stack, _ = make_stack()
     with pytest.raises(
         SubsidenceError, match=r"could not unwrap pair 2018-01-06 to 2018-01-18 \(number 0\): .*too large"

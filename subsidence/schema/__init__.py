@@ -5,6 +5,7 @@ on a result, because xarray carries an input's attributes through arithmetic whe
 """
 
 from subsidence.schema._kinds import (
+    ARCS,
     CLOSURES,
     GNSS,
     INTERFEROGRAMS,
@@ -12,8 +13,10 @@ from subsidence.schema._kinds import (
     LEVELLING,
     MATCHED,
     POINTS,
+    RESIDUALS,
     SERIES,
     SLC,
+    SOLUTION,
     STATUS,
     UNWRAPPING_ERRORS,
     Status,
@@ -22,6 +25,7 @@ from subsidence.schema._schema import Field, Schema, spatial_dims
 from subsidence.schema._variables import VARIABLES, Variable
 
 __all__ = [
+    "ARCS",
     "CLOSURES",
     "GNSS",
     "INTERFEROGRAMS",
@@ -29,8 +33,10 @@ __all__ = [
     "LEVELLING",
     "MATCHED",
     "POINTS",
+    "RESIDUALS",
     "SERIES",
     "SLC",
+    "SOLUTION",
     "STATUS",
     "UNWRAPPING_ERRORS",
     "VARIABLES",

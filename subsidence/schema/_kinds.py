@@ -7,6 +7,7 @@ from enum import IntEnum
 from subsidence.schema._schema import Field, Schema
 
 __all__ = [
+    "ARCS",
     "CLOSURES",
     "GNSS",
     "INTERFEROGRAMS",
@@ -14,8 +15,10 @@ __all__ = [
     "LEVELLING",
     "MATCHED",
     "POINTS",
+    "RESIDUALS",
     "SERIES",
     "SLC",
+    "SOLUTION",
     "STATUS",
     "UNWRAPPING_ERRORS",
     "Status",
@@ -36,6 +39,10 @@ class Status(IntEnum):
     MINIMUM_NORM = 4
     #: the robust iteration stopped before it converged
     NOT_CONVERGED = 5
+    #: not joined to the reference: solved relative to a point of its own part of the network
+    OTHER_PART = 6
+    #: no accepted arc leads here
+    NO_ARC = 7
 
 
 #: Attributes of a ``status`` variable, in CF's form.
@@ -78,10 +85,16 @@ SLC = Schema(
         Field("slc", (("time", "y", "x"),), required=True),
         Field("time", (("time",),), required=True, coordinate=True),
         Field("perpendicular_baseline", (("time",), ("time", "place")), coordinate=True),
+        Field("parallel_baseline", (("time",),), coordinate=True),
+        Field("temperature", (("time",),), coordinate=True),
         Field("wavelength", ((),), required=True, coordinate=True),
         *_GEOMETRY,
         *_COORDINATES,
     ),
+    attributes={
+        "phase_removed": "what was taken off the phase: '', 'flat_earth' or 'flat_earth topography'",
+        "reference_time": "the epoch that baselines count from, ISO 8601",
+    },
 )
 
 INTERFEROGRAMS = Schema(
@@ -137,20 +150,115 @@ UNWRAPPING_ERRORS = Schema(
     attributes={"reference": "the place whose closures are zero, in words; its numbers in reference_*"},
 )
 
+_POINT_GEOMETRY = (
+    Field("perpendicular_baseline", (("time",), ("pair",), ("time", "point"), ("pair", "point")), coordinate=True),
+    Field("height_to_phase", (("time", "point"), ("pair", "point")), coordinate=True),
+    Field("temperature", (("time",), ("pair",)), coordinate=True),
+    Field("wavelength", ((),), required=True, coordinate=True),
+    *_GEOMETRY,
+    *_COORDINATES,
+)
+#: How a point was chosen.
+_POINT_QUALITY = (
+    Field("amplitude_dispersion", (("point",),), coordinate=True),
+    Field("selection_coherence", (("point",),), coordinate=True),
+    Field("source", (("point",),), coordinate=True),
+)
+_EPOCHS_OR_PAIRS = (
+    Field("time", (("time",),), coordinate=True),
+    Field("reference", (("pair",),), coordinate=True),
+    Field("secondary", (("pair",),), coordinate=True),
+)
+#: What the phase model has, and its errors: of an arc end minus start, of a point relative to the reference.
+_MODEL = (
+    "velocity",
+    "velocity_std",
+    "residual_height",
+    "residual_height_std",
+    "seasonal_sine",
+    "seasonal_sine_std",
+    "seasonal_cosine",
+    "seasonal_cosine_std",
+    "thermal_expansion",
+    "thermal_expansion_std",
+)
+_REFERENCE_ATTRIBUTES = {
+    "reference": "the point or area that values are relative to, in words; its numbers in reference_*",
+    "reference_time": "the epoch whose phase is zero, ISO 8601",
+}
+
 POINTS = Schema(
     "POINTS",
     "Phases of persistent scatterers, by epoch or by pair.",
     (
         Field("phase", (("time", "point"), ("pair", "point")), required=True),
-        Field("time", (("time",),), coordinate=True),
-        Field("reference", (("pair",),), coordinate=True),
-        Field("secondary", (("pair",),), coordinate=True),
-        Field("perpendicular_baseline", (("time",), ("pair",), ("time", "point"), ("pair", "point")), coordinate=True),
-        Field("height_to_phase", (("time", "point"), ("pair", "point")), coordinate=True),
-        Field("wavelength", ((),), required=True, coordinate=True),
-        *_GEOMETRY,
-        *_COORDINATES,
+        *_EPOCHS_OR_PAIRS,
+        *_POINT_QUALITY,
+        *_POINT_GEOMETRY,
     ),
+    attributes={"reference_time": "the epoch whose phase is zero, ISO 8601"},
+)
+
+ARCS = Schema(
+    "ARCS",
+    "Arcs between points, and the phase model along them: end minus start.",
+    (
+        Field("start", (("arc",),), required=True),
+        Field("end", (("arc",),), required=True),
+        Field("length", (("arc",),)),
+        *(Field(name, (("arc",),)) for name in _MODEL),
+        *(
+            Field(name, (("arc",),))
+            for name in ("temporal_coherence", "peak_ratio", "ambiguity_probability", "epoch_count", "status")
+        ),
+    ),
+    attributes={
+        "velocity_box": "lowest and highest velocity searched, m/year",
+        "residual_height_box": "lowest and highest residual height searched, m",
+        "noise_coherence": "coherence that pure noise exceeds in 5 % of arcs",
+    },
+)
+
+SOLUTION = Schema(
+    "SOLUTION",
+    "The phase model of arcs integrated to points, relative to a reference.",
+    (
+        *(Field(name, (("point",),)) for name in _MODEL),
+        Field("temporal_coherence", (("point",),)),
+        Field("arc_count", (("point",),)),
+        Field("network_part", (("point",),)),
+        Field("status", (("point",),)),
+        Field("accepted", (("arc",),)),
+        Field("start", (("arc",),), coordinate=True),
+        Field("end", (("arc",),), coordinate=True),
+        *(
+            Field(name, (("arc",),))
+            for name in (
+                "velocity_misfit",
+                "residual_height_misfit",
+                "seasonal_sine_misfit",
+                "seasonal_cosine_misfit",
+                "thermal_expansion_misfit",
+            )
+        ),
+        *(Field(field.name, field.dims, coordinate=True) for field in _COORDINATES),
+    ),
+    attributes=_REFERENCE_ATTRIBUTES,
+)
+
+RESIDUALS = Schema(
+    "RESIDUALS",
+    "Phases of points that the phase model leaves, unwrapped in space and time, with the model.",
+    (
+        Field("residual_phase", (("time", "point"),), required=True),
+        Field("time", (("time",),), required=True, coordinate=True),
+        *(Field(name, (("point",),)) for name in _MODEL),
+        *(Field(name, (("point",),)) for name in ("temporal_coherence", "arc_count", "network_part", "status")),
+        Field("unclosed_triangles", (("time",),)),
+        *_POINT_QUALITY,
+        *_POINT_GEOMETRY,
+    ),
+    attributes=_REFERENCE_ATTRIBUTES,
 )
 
 SERIES = Schema(
@@ -186,10 +294,21 @@ SERIES = Schema(
                 "temporal_coherence",
                 "residual_height",
                 "residual_height_std",
+                "seasonal_sine",
+                "seasonal_sine_std",
+                "seasonal_cosine",
+                "seasonal_cosine_std",
+                "thermal_expansion",
+                "thermal_expansion_std",
+                "velocity_internal_std",
                 "pair_count",
+                "arc_count",
+                "network_part",
                 "status",
             )
         ),
+        *_POINT_QUALITY,
+        Field("temperature", (("time",),), coordinate=True),
         Field("atmosphere", (("time", "place"),)),
         Field("atmospheric_std", (("time",),)),
         Field("perpendicular_baseline", (("time",), ("time", "place")), coordinate=True),
@@ -259,5 +378,18 @@ MATCHED = Schema(
 #: Every kind by name, as written in a file's ``kind`` attribute.
 KINDS: dict[str, Schema] = {
     kind.name: kind
-    for kind in (SLC, INTERFEROGRAMS, CLOSURES, UNWRAPPING_ERRORS, POINTS, SERIES, LEVELLING, GNSS, MATCHED)
+    for kind in (
+        SLC,
+        INTERFEROGRAMS,
+        CLOSURES,
+        UNWRAPPING_ERRORS,
+        POINTS,
+        ARCS,
+        SOLUTION,
+        RESIDUALS,
+        SERIES,
+        LEVELLING,
+        GNSS,
+        MATCHED,
+    )
 }

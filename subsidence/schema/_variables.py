@@ -71,6 +71,7 @@ class Variable:
 #: Sign of a motion along the line of sight; :meth:`Schema.stamp` writes another for another component.
 TOWARDS = "positive towards the satellite: subsidence is negative"
 _UP = "positive up: subsidence is negative"
+_SEASON = f"times sin or cos of 2 pi times the years since 1 January; {TOWARDS}"
 _SINCE_FIRST = f"{_UP}; since the first campaign that both have"
 _AWAY = "positive away from the satellite (range increase); secondary minus reference"
 
@@ -107,10 +108,37 @@ _ALL = (
     Variable("temporal_coherence", "1", "temporal coherence", minimum=0.0, maximum=1.0000001),
     Variable("residual_height", "m", "residual height", comment="positive up, relative to the DEM removed"),
     Variable("residual_height_std", "m", "standard deviation of residual_height", minimum=0.0),
+    Variable("residual_phase", "rad", "phase that the phase model leaves, unwrapped", comment=_AWAY),
+    Variable("seasonal_sine", "m", "sine part of the annual motion", comment=_SEASON),
+    Variable("seasonal_sine_std", "m", "standard deviation of seasonal_sine", minimum=0.0),
+    Variable("seasonal_cosine", "m", "cosine part of the annual motion", comment=_SEASON),
+    Variable("seasonal_cosine_std", "m", "standard deviation of seasonal_cosine", minimum=0.0),
+    Variable("thermal_expansion", "m/K", "displacement per kelvin", comment=TOWARDS),
+    Variable("thermal_expansion_std", "m/K", "standard deviation of thermal_expansion", minimum=0.0),
+    Variable("velocity_internal_std", "m/year", "internal precision of velocity, from subsets of epochs", minimum=0.0),
     Variable("atmosphere", "m", "atmospheric delay as apparent displacement", comment=TOWARDS),
     Variable("atmospheric_std", "m", "standard deviation of an epoch's atmospheric delay", minimum=0.0),
     Variable("pair_count", "1", "number of pairs used", kinds="iu", minimum=0.0),
     Variable("status", "", "outcome", kinds="iu"),
+    # arcs and points of a network in space
+    Variable("start", "1", "point where the arc starts", kinds="iu", minimum=0.0),
+    Variable("end", "1", "point where the arc ends", kinds="iu", minimum=0.0),
+    Variable("length", "m", "length of the arc", minimum=0.0),
+    Variable("peak_ratio", "1", "second highest coherence peak over the highest", minimum=0.0, maximum=1.0000001),
+    Variable("ambiguity_probability", "1", "probability that the highest peak is the right one", "f", 0.0, 1.0000001),
+    Variable("epoch_count", "1", "epochs or pairs used", kinds="iu", minimum=0.0),
+    Variable("arc_count", "1", "accepted arcs at the point", kinds="iu", minimum=0.0),
+    Variable("network_part", "1", "connected part of the network, 0 the largest; -1 none", kinds="i"),
+    Variable("accepted", "", "whether the arc was kept", kinds="b"),
+    Variable("velocity_misfit", "m/year", "arc minus adjusted velocity difference"),
+    Variable("residual_height_misfit", "m", "arc minus adjusted residual height difference"),
+    Variable("seasonal_sine_misfit", "m", "arc minus adjusted difference"),
+    Variable("seasonal_cosine_misfit", "m", "arc minus adjusted difference"),
+    Variable("thermal_expansion_misfit", "m/K", "arc minus adjusted difference"),
+    Variable("unclosed_triangles", "1", "triangles of the network that did not close", kinds="iu", minimum=0.0),
+    Variable("amplitude_dispersion", "1", "standard deviation over mean of the amplitude", minimum=0.0),
+    Variable("selection_coherence", "1", "temporal coherence of the multilooked pairs", minimum=0.0, maximum=1.0000001),
+    Variable("source", "", "how the point was chosen", kinds="iu", comment="0 classic, 1 multilook, 2 densified"),
     Variable("closure", "rad", "closure phase of a triplet", comment="pair_12 + pair_23 - pair_13"),
     Variable("integer_closure", "1", "whole cycles in a closure phase", comment="not zero: an unwrapping error"),
     Variable("suspected", "", "suspected of an unwrapping error", kinds="b"),
@@ -135,6 +163,8 @@ _ALL = (
         kinds="fiu",
         comment="Bc cos(look) - Bn sin(look) (GAMMA's sign), secondary minus reference",
     ),
+    Variable("parallel_baseline", "m", "parallel baseline", kinds="fiu", comment="Bc sin(look) + Bn cos(look)"),
+    Variable("temperature", "degC", "air temperature", kinds="fiu", other_units=("K",)),
     Variable("height_to_phase", "rad/m", "phase per metre of residual height"),
     Variable("looks", "1", "number of independent looks", kinds="fiu", minimum=0.0, above_minimum=True),
     Variable("los_east", "1", "east component of the unit vector ground to satellite", minimum=-1.0, maximum=1.0),

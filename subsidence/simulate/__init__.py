@@ -1,7 +1,8 @@
 """Scenes with known truth, for tests, documentation, benchmarks, and for planning a survey.
 
 :func:`interferogram_scene` makes a stack of interferograms together with every ingredient that went into
-it; :func:`levelling` surveys the same truth with benchmarks. :class:`Bowl`, :class:`Atmosphere` and
+it; :func:`levelling` surveys the same truth with benchmarks; :func:`point_scene` makes phases of persistent
+scatterers. :class:`Bowl`, :class:`Atmosphere` and
 :class:`Decorrelation` describe the ingredients.
 """
 
@@ -9,6 +10,7 @@ from subsidence.simulate._atmosphere import Atmosphere
 from subsidence.simulate._levelling import levelling
 from subsidence.simulate._motion import Bowl
 from subsidence.simulate._noise import Decorrelation
+from subsidence.simulate._points import point_scene
 from subsidence.simulate._scene import interferogram_scene
 
-__all__ = ["Atmosphere", "Bowl", "Decorrelation", "interferogram_scene", "levelling"]
+__all__ = ["Atmosphere", "Bowl", "Decorrelation", "interferogram_scene", "levelling", "point_scene"]

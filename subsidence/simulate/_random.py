@@ -34,6 +34,10 @@ class Stream(IntEnum):
     MISSING = 7
     UNWRAPPING = 8
     LEVELLING = 9
+    POINTS = 10
+    POINT_MOTION = 11
+    SPECKLE = 12
+    SCATTERERS = 13
 
 
 def generator(seed: int, stream: Stream, *place: int) -> np.random.Generator:
@@ -61,6 +65,17 @@ class PlaneWaves:
     wavenumber_y: FloatArray
     cosine: FloatArray
     sine: FloatArray
+
+    def at(self, x: FloatArray, y: FloatArray) -> FloatArray:
+        """Fields at scattered places (metres): float32 ``(field, place)``; memory is bounded by blocks of places."""
+        result = np.empty((len(self.cosine), x.size), np.float32)
+        block = 4096
+        for start in range(0, x.size, block):
+            part = slice(start, start + block)
+            angle = np.outer(self.wavenumber_x, x[part]) + np.outer(self.wavenumber_y, y[part])
+            result[:, part] = self.cosine @ np.cos(angle).astype(np.float32)
+            result[:, part] += self.sine @ np.sin(angle).astype(np.float32)
+        return result
 
     def evaluate(self, x: FloatArray, y: FloatArray) -> FloatArray:
         """Fields at the raster of `x` and `y` (metres): float32 ``(field, y, x)``."""

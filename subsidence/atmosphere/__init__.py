@@ -1,0 +1,1 @@
+"""Atmosphere apart from non-linear motion."""

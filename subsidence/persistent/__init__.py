@@ -1,0 +1,1 @@
+"""Persistent scatterers in one call."""

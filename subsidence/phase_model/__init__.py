@@ -1,0 +1,1 @@
+"""The phase model: its search along arcs, its integration to points."""

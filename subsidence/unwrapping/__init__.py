@@ -1,0 +1,5 @@
+"""Unwrapping: interferograms through an installed program, residual phases on a network of points."""
+
+from subsidence.unwrapping._snaphu import unwrap
+
+__all__ = ["unwrap"]
