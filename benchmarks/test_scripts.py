@@ -18,6 +18,8 @@ FOLDER = Path(__file__).parent
         ("memory.py --rows 30 --cols 50 --side 20", "| 30 x 50 x 174 |"),
         ("recovery.py --seeds 1", "residual height (m), atmosphere on"),
         ("coverage_velocity.py --draws 40", "flicker"),
+        ("foshan.py --points 500 --seeds 1", "velocity RMSE (mm/yr)"),
+        ("chain.py --points 400 --epochs 40", "peak memory"),
         ("import_time.py --repeats 1", "imported though it should not be: []"),
     ],
 )

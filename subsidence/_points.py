@@ -15,7 +15,7 @@ from subsidence.errors import InputError
 from subsidence.timescale import to_elapsed
 from subsidence.typing import FloatArray, IntArray
 
-__all__ = ["PhaseDesign", "phase_design", "point_positions", "reference_epoch"]
+__all__ = ["PhaseDesign", "height_scale", "phase_design", "point_positions", "reference_epoch"]
 
 _METRES_PER_DEGREE = 111_195.0
 
@@ -148,6 +148,21 @@ def reference_epoch(points: xr.Dataset) -> int | None:
     return None
 
 
+def height_scale(points: xr.Dataset) -> FloatArray:
+    """
+    By how much more height a point needs for the same phase than one of median geometry, ``(point,)``.
+
+    It is R sin(theta) over its median where one baseline serves all points, else one: then the geometry of
+    each is in its ``height_to_phase`` or in baselines of its own.
+    """
+    names = set(points.variables)
+    shared = {"perpendicular_baseline", "slant_range", "incidence"} <= names and "height_to_phase" not in names
+    if not shared or "point" in points["perpendicular_baseline"].dims:
+        return np.ones(points.sizes["point"])
+    scale = _range_times_sine(points)
+    return scale / np.median(scale)
+
+
 def point_positions(points: xr.Dataset, *, argument: str = "points") -> FloatArray:
     """
     Positions in metres, ``(point, 2)``: x and y of a projection, else of longitude and latitude on a plane.
@@ -201,13 +216,18 @@ def _height_design(
             "give them (m, degree), or 'height_to_phase', or drop the baselines to search velocity alone"
         )
         raise InputError(msg)
-    slant_range = np.broadcast_to(np.asarray(points["slant_range"].values, np.float64), (count,))
-    incidence = np.broadcast_to(np.asarray(points["incidence"].values, np.float64), (count,))
-    scale = slant_range * np.sin(np.deg2rad(incidence))
+    scale = _range_times_sine(points)
     baseline = points["perpendicular_baseline"]
     if "point" in baseline.dims:
         values = np.asarray(baseline.transpose(along, "point").values, np.float64)
         return factor * values / scale, ones
     values = np.asarray(baseline.values, np.float64)
-    middle = float(np.median(scale))  # keeps the shared design in radians per metre
-    return factor * values / middle, scale / middle
+    return factor * values / np.median(scale), height_scale(points)
+
+
+def _range_times_sine(points: xr.Dataset) -> FloatArray:
+    """R sin(theta) of each point, metres."""
+    count = (points.sizes["point"],)
+    slant_range = np.broadcast_to(np.asarray(points["slant_range"].values, np.float64), count)
+    incidence = np.broadcast_to(np.asarray(points["incidence"].values, np.float64), count)
+    return slant_range * np.sin(np.deg2rad(incidence))

@@ -84,7 +84,7 @@ class SubsidenceWarning(UserWarning):
 
 
 class DisconnectedNetworkWarning(SubsidenceWarning):
-    """The network of interferograms falls into parts that no pair joins."""
+    """The network, of pairs in time or of arcs in space, falls into parts that nothing joins."""
 
 
 class SuspiciousDataWarning(SubsidenceWarning):

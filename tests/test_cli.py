@@ -15,17 +15,21 @@ import xarray as xr
 
 from subsidence import __version__, simulate
 from subsidence.__main__ import main
-from subsidence._demo import _table, run_demo
+from subsidence._demo import run_demo
+from subsidence._demo._interferograms import solve_interferograms, tell_interferograms
 from subsidence.io import open_interferograms, open_native, save
 from subsidence.sbas import invert_network
 from subsidence.series import estimate_velocity
+
+#: Images of the demo's second half.
+SMALL = (60, 200)
 
 
 @pytest.fixture(scope="module")
 def demo(tmp_path_factory):
     folder = tmp_path_factory.mktemp("demo") / "new" / "folder"
     lines = []
-    run_demo(folder, say=lines.append, shape=(64, 72))
+    run_demo(folder, say=lines.append, shape=(64, 72), image_shape=SMALL)
     return folder, lines
 
 
@@ -37,34 +41,60 @@ def numbers(lines, start):
 
 def test_demo_writes_what_it_says(demo):
     folder, lines = demo
-    names = ["demo.png", "demo_matched.nc", "demo_series.nc"]
-    assert sorted(line.strip() for line in lines[-3:]) == [str(folder / name) for name in names]
+    names = ["demo.png", "demo_matched.nc", "demo_points.nc", "demo_points.png", "demo_series.nc"]
+    assert sorted(line.strip() for line in lines[-5:]) == [str(folder / name) for name in names]
     assert sorted(path.name for path in folder.iterdir()) == names
-    assert (folder / "demo.png").read_bytes().startswith(b"\x89PNG")
+    for name in ("demo.png", "demo_points.png"):
+        assert (folder / name).read_bytes().startswith(b"\x89PNG")
     series = open_native(folder / "demo_series.nc")
     assert {"velocity", "velocity_std", "displacement_std", "atmospheric_std"} <= set(series.variables)
     assert open_native(folder / "demo_matched.nc").attrs["kind"] == "MATCHED"
+    points = open_native(folder / "demo_points.nc")
+    assert {"velocity", "velocity_std", "velocity_internal_std", "atmosphere", "source"} <= set(points.variables)
+    assert set(points.displacement.dims) == {"time", "point"}
 
 
 def test_demo_replaces_its_own_files_only(tmp_path):
     for name in ("series.nc", "matched.nc", "demo_series.nc"):
         (tmp_path / name).write_text("mine")
-    run_demo(tmp_path, say=lambda _: None, shape=(40, 40), epochs=25)
+    run_demo(tmp_path, say=lambda _: None, shape=(40, 40), epochs=25, image_shape=SMALL)
     assert [(tmp_path / name).read_text() for name in ("series.nc", "matched.nc")] == ["mine", "mine"]
     assert open_native(tmp_path / "demo_series.nc").attrs["kind"] == "SERIES"
+    assert len(list(tmp_path.iterdir())) == 2 + 5  # nothing half-written lies about
 
 
-@pytest.mark.parametrize("cause", ["folder in the way", "not writable", "no h5netcdf"])
+def test_demo_that_is_stopped_while_a_figure_is_written_leaves_the_old_one(tmp_path, monkeypatch):
+    figure = pytest.importorskip("matplotlib.figure", reason="needs the extra 'plot'").Figure
+    (tmp_path / "demo.png").write_text("old")
+
+    def stopped(self, path, **_):
+        path.write_text("half")
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(figure, "savefig", stopped)
+    with pytest.raises(KeyboardInterrupt):
+        run_demo(tmp_path, say=lambda _: None, shape=(40, 40), epochs=25, image_shape=SMALL)
+    assert [(path.name, path.read_text()) for path in tmp_path.iterdir()] == [("demo.png", "old")]
+
+
+def test_demo_is_silent(tmp_path, capfd):
+    run_demo(tmp_path, say=lambda _: None, shape=(40, 40), epochs=25, image_shape=SMALL)
+    assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize("cause", ["folder in the way", "points in the way", "not writable", "no h5netcdf"])
 def test_demo_that_cannot_write_does_not_begin(tmp_path, monkeypatch, capsys, cause):
-    monkeypatch.setattr("subsidence._demo.simulate.interferogram_scene", begun)
+    monkeypatch.setattr("subsidence._demo.solve_interferograms", begun)
     if cause == "folder in the way":
         (tmp_path / "demo.png").mkdir()
+    elif cause == "points in the way":
+        (tmp_path / "demo_points.nc").mkdir()
     elif cause == "not writable":
         monkeypatch.setattr(os, "access", lambda *_: False)
     else:
         monkeypatch.setitem(sys.modules, "h5netcdf", None)
     assert main(["demo", "--out", str(tmp_path)]) == 1
-    message = {"no h5netcdf": "subsidence[io]"}.get(cause, cause)
+    message = {"no h5netcdf": "subsidence[io]", "points in the way": "folder in the way"}.get(cause, cause)
     assert message in capsys.readouterr().err
 
 
@@ -73,15 +103,11 @@ def begun(*_, **__):
     pytest.fail("the work began")
 
 
-def test_demo_tells_of_a_fit_without_standard_errors(tmp_path, monkeypatch):
-    outcomes = []
-    monkeypatch.setattr("subsidence._demo._table", lambda outcome: outcomes.append(outcome) or [])
-    monkeypatch.setattr("subsidence._demo._draw", lambda *_: None)
-    monkeypatch.setattr("subsidence._demo.save", lambda *_, **__: None)
-    run_demo(tmp_path, say=lambda _: None, shape=(40, 40), epochs=25)
-    for parameter in outcomes[0].fit.params.values():
+def test_demo_tells_of_a_fit_without_standard_errors():
+    outcome = solve_interferograms((40, 40), 25, 4, say=lambda _: None)
+    for parameter in outcome.fit.params.values():
         parameter.stderr = None
-    lines = list(_table(outcomes[0]))
+    lines = list(tell_interferograms(outcome))
     for start in ("Weibull: final", "Weibull: rate", "Weibull: shape"):
         estimate, std, truth = numbers(lines, start)
         assert np.isnan(std), start
@@ -104,6 +130,26 @@ def test_demo_recovers_its_truth(demo):
         assert abs(bias) < largest, start
         assert std < largest, start
         assert r2 > 0.8, start
+
+
+def test_demo_recovers_the_truth_of_its_points(demo):
+    folder, lines = demo
+    for kind in ("classic", "multilook"):
+        candidates, solved, joined = numbers(lines, kind)
+        assert candidates >= solved >= joined > 0, kind
+        assert joined > 0.8 * candidates, kind
+    estimate, std, truth = numbers(lines, "point: velocity")
+    assert truth < -10
+    assert abs(estimate - truth) < 4 * std
+    error, std, once, twice = numbers(lines, "points: root mean square")
+    assert error < 3 * std
+    assert std < 3
+    assert 30 < once < twice
+    assert twice > 80
+    (internal,) = numbers(lines, "points: internal precision")
+    assert internal < 3
+    points = open_native(folder / "demo_points.nc")
+    assert set(points.source.values.tolist()) == {"classic", "multilook"}
 
 
 @pytest.fixture(scope="module")

@@ -140,7 +140,8 @@ def from_schema(kind: Schema) -> xr.Dataset:
                 if high is None
                 else np.full(shape, (low + high) / 2)
             )
-            values = values.reshape(shape).astype({"f": "float32", "i": "int16", "u": "uint8", "b": bool}[code])
+            dtypes = {"f": "float32", "i": "int16", "u": "uint8", "b": bool, "U": str}
+            values = values.reshape(shape).astype(dtypes[code])
         variables[field.name] = (dims, values)
     return kind.stamp(xr.Dataset(variables))
 

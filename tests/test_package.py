@@ -52,7 +52,7 @@ def test_importing_subsidence_imports_nothing_that_is_optional():
     assert "subsidence" in loaded
     optional = {"dask", "distributed", "matplotlib", "rasterio", "rioxarray", "pyproj", "shapely", "zarr", "h5netcdf"}
     assert not optional & {name.partition(".")[0] for name in loaded}
-    assert not optional & {"pandas.plotting._matplotlib", "cmcrameri", "tqdm", "snaphu"} & set(loaded)
+    assert not optional & {"pandas.plotting._matplotlib", "cmcrameri", "tqdm", "snaphu", "ortools"} & set(loaded)
     assert not [name for name in loaded if name.startswith("pandas.plotting._matplotlib")]
 
 
@@ -73,7 +73,10 @@ def test_all_is_sorted_without_duplicates_and_complete():
         if not name.startswith("_") and (not isinstance(value, types.ModuleType) or "__all__" in vars(value))
     }
     # Rooms whose functions are all lifted into the flat namespace are imported too, as modules.
-    inner = {"io", "network", "sbas", "series", "stack", "sweeps", "typing", "unwrapping"}
+    inner = {
+        "atmosphere", "io", "network", "persistent", "phase_model", "sbas", "scatterers", "series", "stack", "sweeps",
+        "typing", "unwrapping",
+    }  # fmt: skip
     # A star import must not hide Python's own open.
     assert public - inner - {"open", "open_native"} == set(sd.__all__)
 
@@ -83,6 +86,8 @@ def test_the_flat_names_of_the_contract_are_there():
         "add_atmospheric_variance", "closure_mask", "closure_phase", "confidence_interval", "correct_delays", "errors",
         "estimate_velocity", "geometry", "invert_network", "models", "open_interferograms", "plot", "save",
         "schema", "set_reference", "simulate", "sweep_call", "timescale", "unwrap", "validation",
+        "append_epoch", "delaunay_arcs", "integrate_arcs", "open_slc", "persistent_scatterers", "search_phase_model",
+        "select_scatterers", "separate_atmosphere", "unwrap_residuals",
     }  # fmt: skip
     assert contract <= set(sd.__all__)
 
@@ -162,6 +167,12 @@ class Inputs:
     levelling: xr.Dataset
     closures: xr.Dataset
     matched: xr.Dataset
+    slc: xr.Dataset
+    points: xr.Dataset
+    arcs: xr.Dataset
+    solution: xr.Dataset
+    residuals: xr.Dataset
+    on_points: xr.Dataset
     folder: Path
 
 
@@ -180,6 +191,10 @@ def inputs(tmp_path_factory) -> Inputs:
     wrapped, _ = sd.simulate.interferogram_scene(**scene, wrapped=True)
     levelling = sd.simulate.levelling(truth, seed=3)
     series = sd.estimate_velocity(sd.invert_network(stack, reference={"row": 1, "col": 1}))
+    slc, _ = sd.simulate.slc_scene(shape=(40, 50), epochs=12, seed=3)
+    points, _ = sd.simulate.point_scene(points=60, epochs=21, noise_std=0.3, seed=3)
+    arcs = sd.search_phase_model(points, sd.delaunay_arcs(points))
+    solution = sd.integrate_arcs(points, arcs, reference={"point": 0})
     return Inputs(
         stack=read_only(stack),
         wrapped=read_only(wrapped),
@@ -188,6 +203,12 @@ def inputs(tmp_path_factory) -> Inputs:
         levelling=read_only(levelling),
         closures=read_only(sd.closure_phase(stack, reference={"row": 1, "col": 1})),
         matched=read_only(sd.validation.match(series, levelling, radius=500.0)),
+        slc=read_only(slc),
+        points=read_only(points),
+        arcs=read_only(arcs),
+        solution=read_only(solution),
+        residuals=read_only(sd.unwrap_residuals(points, arcs, solution)),
+        on_points=read_only(sd.persistent_scatterers(points.isel(time=slice(20)), reference={"point": 0})),
         folder=tmp_path_factory.mktemp("saved"),
     )
 
@@ -198,6 +219,35 @@ def count_pixels(data, *, least=0):
 
 
 CALLS: dict[str, Callable[[Inputs], Any]] = {
+    "all_pairs": lambda i: sd.all_pairs(i.slc),
+    "amplitude_dispersion": lambda i: sd.amplitude_dispersion(i.slc),
+    "append_epoch": lambda i: sd.append_epoch(i.on_points, i.points),
+    "calibrate_amplitude": lambda i: sd.calibrate_amplitude(i.slc),
+    "choose_reference": lambda i: sd.choose_reference(i.slc),
+    "coherence_surface": lambda i: sd.coherence_surface(i.points, 0, 1),
+    "count_scatterers": lambda i: sd.count_scatterers(i.slc),
+    "delaunay_arcs": lambda i: sd.delaunay_arcs(i.points),
+    "densify": lambda i: sd.densify(i.points.isel(point=slice(40)), i.points, i.residuals.isel(point=slice(40))),
+    "estimate_coherence": lambda i: sd.estimate_coherence(i.slc, sd.sequential_pairs(i.slc)),
+    "flatten": lambda i: sd.flatten(i.slc),
+    "flattening_phase": lambda i: sd.flattening_phase(i.slc),
+    "form_interferograms": lambda i: sd.form_interferograms(i.slc, sd.sequential_pairs(i.slc), looks=(1, 5)),
+    "goldstein_filter": lambda i: sd.goldstein_filter(i.wrapped),
+    "integrate_arcs": lambda i: sd.integrate_arcs(i.points, i.arcs),
+    "internal_precision": lambda i: sd.internal_precision(i.series),
+    "multilook": lambda i: sd.multilook(i.stack.unwrapped_phase, looks=(2, 2)),
+    "nearest_arcs": lambda i: sd.nearest_arcs(i.points),
+    "persistent_scatterers": lambda i: sd.persistent_scatterers(i.points),
+    "plot.coherence_surface": lambda i: sd.plot.coherence_surface(sd.coherence_surface(i.points, 0, 1)),
+    "search_cells": lambda i: sd.search_cells(i.points),
+    "search_phase_model": lambda i: sd.search_phase_model(i.points, sd.delaunay_arcs(i.points)),
+    "select_scatterers": lambda i: sd.select_scatterers(i.slc),
+    "separate_atmosphere": lambda i: sd.separate_atmosphere(i.series),
+    "sequential_pairs": lambda i: sd.sequential_pairs(i.slc),
+    "single_reference_pairs": lambda i: sd.single_reference_pairs(i.slc),
+    "small_baseline_pairs": lambda i: sd.small_baseline_pairs(i.slc, max_days=60),
+    "triangle_misclosure": lambda i: sd.triangle_misclosure(i.arcs, points=i.points),
+    "unwrap_residuals": lambda i: sd.unwrap_residuals(i.points, i.arcs, i.solution),
     "add_atmospheric_variance": lambda i: sd.add_atmospheric_variance(i.series, mask=i.truth.stable),
     "closure_mask": lambda i: sd.closure_mask(i.stack, reference={"row": 1, "col": 1}),
     "closure_phase": lambda i: sd.closure_phase(i.stack, reference={"row": 1, "col": 1}),
@@ -222,6 +272,13 @@ CALLS: dict[str, Callable[[Inputs], Any]] = {
     "geometry.height_to_phase": lambda i: sd.geometry.height_to_phase(
         i.stack.perpendicular_baseline, wavelength=0.0555, slant_range=880e3, incidence=39.0
     ),
+    "geometry.baseline_phase": lambda i: sd.geometry.baseline_phase(
+        i.slc.perpendicular_baseline,
+        sd.geometry.look_angle(i.slc.incidence, i.slc.slant_range),
+        wavelength=0.0555,
+        centre_look=34.5,
+    ),
+    "geometry.look_angle": lambda i: sd.geometry.look_angle(i.slc.incidence, i.slc.slant_range),
     "geometry.look_vector": lambda i: sd.geometry.look_vector(i.stack.incidence, i.stack.heading),
     "geometry.phase_to_displacement": lambda i: sd.geometry.phase_to_displacement(i.stack.unwrapped_phase, 0.0555),
     "schema.spatial_dims": lambda i: sd.schema.spatial_dims(i.stack),

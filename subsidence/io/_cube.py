@@ -15,7 +15,7 @@ from subsidence.errors import FormatError, InputError
 from subsidence.io._raster import Raster, read
 from subsidence.typing import AnyArray, FloatArray
 
-__all__ = ["Chunks", "Cube", "as_array", "chunk_shape"]
+__all__ = ["Chunks", "Cube", "as_array", "asked_chunks", "chunk_shape"]
 
 #: "auto" (lazy where dask is installed), None (in memory), or sizes by dimension, -1 for all of it.
 Chunks: TypeAlias = Literal["auto"] | Mapping[str, int] | None
@@ -112,13 +112,27 @@ def chunk_shape(chunks: Chunks, shape: tuple[int, int, int], block: tuple[int, i
     automatic = _automatic(shape, block)
     if isinstance(chunks, str) and chunks == "auto":
         return automatic
-    wrong = f"chunks must be 'auto', None or sizes for 'pair', 'y', 'x' (-1 for all), got {chunks!r}"
-    if not isinstance(chunks, Mapping) or set(chunks) - set(_DIMS):
+    return asked_chunks(chunks, _DIMS, shape, automatic)
+
+
+def asked_chunks(
+    chunks: object, dims: tuple[str, str, str], shape: tuple[int, int, int], usual: tuple[int, int, int]
+) -> tuple[int, int, int]:
+    """Sizes that the caller gives by dimension, the usual ones for the rest.
+
+    Raises
+    ------
+    InputError
+        When `chunks` is no mapping of these dims to whole numbers.
+    """
+    names = ", ".join(map(repr, dims))
+    wrong = f"chunks must be 'auto', None or sizes for {names} (-1 for all), got {chunks!r}"
+    if not isinstance(chunks, Mapping) or set(chunks) - set(dims):
         raise InputError(wrong)
     result = []
-    for dim, size, usual in zip(_DIMS, shape, automatic, strict=True):
+    for dim, size, default in zip(dims, shape, usual, strict=True):
         try:
-            asked = operator.index(chunks.get(dim, usual))
+            asked = operator.index(chunks.get(dim, default))
         except TypeError as error:
             raise InputError(wrong) from error
         if asked != -1 and asked < 1:
@@ -127,13 +141,13 @@ def chunk_shape(chunks: Chunks, shape: tuple[int, int, int], block: tuple[int, i
     return (result[0], result[1], result[2])
 
 
-def as_array(cube: Cube, chunks: tuple[int, int, int] | None) -> Any:
-    """The cube as a dask array cut into `chunks`, or read into memory when that is None."""
+def as_array(cube: Any, chunks: tuple[int, int, int] | None) -> Any:
+    """A :class:`Cube`, or what is indexed like one, as a dask array cut into `chunks`, or read into memory when that is None."""
     if chunks is None:
         return cube[:, :, :]
     da = require("dask.array", extra="dask", purpose="reading lazily (chunks=)")
     # fancy=False: a list of indices stays a step of its own, so that only slices and numbers reach the cube.
-    return da.from_array(cube, chunks=chunks, lock=False, fancy=False, meta=np.empty((0, 0, 0), np.float32))
+    return da.from_array(cube, chunks=chunks, lock=False, fancy=False, meta=np.empty((0, 0, 0), cube.dtype))
 
 
 def _automatic(shape: tuple[int, int, int], block: tuple[int, int]) -> tuple[int, int, int]:

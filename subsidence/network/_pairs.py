@@ -42,6 +42,12 @@ class Network:
         InputError
             When there is no pair, a date is missing, a pair runs backwards or is there twice.
         """
+        dims = stack["reference"].dims
+        if len(dims) != 1 or stack["secondary"].dims != dims:
+            msg = (
+                f"{argument}: reference and secondary must be along 'pair', got dims {dims}, {stack['secondary'].dims}"
+            )
+            raise InputError(msg)
         reference = np.asarray(stack["reference"].values, "M8[ns]")
         secondary = np.asarray(stack["secondary"].values, "M8[ns]")
         if reference.size == 0:

@@ -23,6 +23,8 @@ __all__ = ["closure", "velocity_map"]
 
 #: Per cent of the values that lie inside the colours when no limit is given: a few wild pixels set no scale.
 _SHOWN_PERCENT = 99.0
+#: Up to so many points have an outline each; more are drawn as an image also where the figure is saved as lines.
+_OUTLINED = 3_000
 
 
 def velocity_map(
@@ -266,8 +268,18 @@ def _extend(array: FloatArray, bounds: tuple[float, float]) -> str:
 def _draw(ax: Axes, ground: Ground, array: FloatArray, cmap: Colormap, norm: Normalize) -> ScalarMappable:
     if ground.points:
         size = float(np.clip(20_000 / max(1, array.size), 2.0, 30.0))
+        few = array.size <= _OUTLINED  # a pale dot alone is lost on white; many make a surface
         drawn: ScalarMappable = ax.scatter(
-            ground.x, ground.y, c=array, s=size, cmap=cmap, norm=norm, linewidths=0, plotnonfinite=True
+            ground.x,
+            ground.y,
+            c=array,
+            s=size,
+            cmap=cmap,
+            norm=norm,
+            linewidths=0.3 if few else 0,
+            edgecolors="0.4" if few else "face",
+            plotnonfinite=True,
+            rasterized=not few,
         )
     else:
         drawn = _draw_raster(ax, ground, array, cmap, norm)

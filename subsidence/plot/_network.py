@@ -1,4 +1,4 @@
-"""The network of pairs in time and perpendicular baseline."""
+"""The network of pairs in time and perpendicular baseline; that of arcs in space is drawn next door."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import xarray as xr
 from subsidence._extras import require
 from subsidence.errors import InputError
 from subsidence.network import Network
+from subsidence.plot._arcs import draw_arcs, holds_arcs
 from subsidence.plot._axes import add_colorbar, colormap, prepare
 from subsidence.typing import FloatArray
 
@@ -18,19 +19,25 @@ if TYPE_CHECKING:
 
 __all__ = ["network"]
 
-#: Corners of one arc where baselines are not known.
+#: Corners of one bow where baselines are not known.
 _CORNERS = 31
 
 
-def network(stack: xr.Dataset, *, ax: Axes | None = None, colorbar: bool = True) -> Axes:
+def network(
+    stack: xr.Dataset, *, points: xr.Dataset | None = None, ax: Axes | None = None, colorbar: bool = True
+) -> Axes:
     r"""
-    Pairs as lines between acquisitions, in time and perpendicular baseline, coloured by mean coherence.
+    The network: of pairs in time and perpendicular baseline, or of arcs between points.
 
     Parameters
     ----------
     stack
-        INTERFEROGRAMS, of which ``reference`` and ``secondary`` are needed, ``perpendicular_baseline`` (m) and
-        ``coherence`` are used where they are there.
+        INTERFEROGRAMS, or anything with ``reference`` and ``secondary`` by pair; ``perpendicular_baseline`` (m) and
+        ``coherence`` are used where they are there. Or ARCS, coloured by ``temporal_coherence`` where it is there,
+        or a SOLUTION; arcs that are not ``accepted`` are dotted and red
+        (``arcs.assign(accepted=solution.accepted.variable)`` has both).
+    points
+        With arcs: the POINTS that they join. A SOLUTION brings its own.
     ax
         Axes to draw on; those of a new figure when None.
     colorbar
@@ -39,14 +46,15 @@ def network(stack: xr.Dataset, *, ax: Axes | None = None, colorbar: bool = True)
     Returns
     -------
     matplotlib.axes.Axes
-        Without a finite baseline for every acquisition pairs are arcs, as high as they are long in days; the
-        axis says so.
+        Of pairs: without a finite baseline for every acquisition pairs are bows, as high as they are long in days;
+        the axis says so. Of arcs: a map in the coordinates of the points; the points themselves are drawn where
+        they are at most 5,000.
 
     Raises
     ------
     InputError
         When the dates of the pairs are missing, not datetime64, empty, there twice, or a reference is not
-        before its secondary.
+        before its secondary; when the arcs join points that are not there, or come without points.
 
     Notes
     -----
@@ -70,7 +78,17 @@ def network(stack: xr.Dataset, *, ax: Axes | None = None, colorbar: bool = True)
     >>> ax = network(pairs, ax=Figure().subplots())
     >>> ax.collections[1].get_offsets()[:, 1].round(6).tolist()
     [0.0, 50.0, -20.0]
+    >>> from subsidence import simulate
+    >>> points, _ = simulate.point_scene(points=3, epochs=10, seed=1)
+    >>> arcs = xr.Dataset({"start": ("arc", [0, 1]), "end": ("arc", [1, 2])})
+    >>> network(arcs, points=points, ax=Figure().subplots()).get_title()
+    '2 arcs between 3 points'
     """
+    if holds_arcs(stack):
+        return draw_arcs(stack, points, ax=ax, colorbar=colorbar)
+    if points is not None:
+        msg = "points belongs to arcs, and stack holds none ('start' and 'end', dims ('arc',)): leave points away"
+        raise InputError(msg)
     pairs = _checked_pairs(stack)
     coherence = _mean_over_place(stack, "coherence")
     heights = _epoch_baselines(pairs, _mean_over_place(stack, "perpendicular_baseline"))

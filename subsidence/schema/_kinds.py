@@ -94,6 +94,7 @@ SLC = Schema(
     attributes={
         "phase_removed": "what was taken off the phase: '', 'flat_earth' or 'flat_earth topography'",
         "reference_time": "the epoch that baselines count from, ISO 8601",
+        "centre_look": "look angle that baselines belong to, degree; that of the scene's median geometry without it",
     },
 )
 
@@ -160,9 +161,10 @@ _POINT_GEOMETRY = (
 )
 #: How a point was chosen.
 _POINT_QUALITY = (
-    Field("amplitude_dispersion", (("point",),), coordinate=True),
-    Field("selection_coherence", (("point",),), coordinate=True),
-    Field("source", (("point",),), coordinate=True),
+    Field("amplitude_dispersion", (("point",), ()), coordinate=True),
+    Field("selection_coherence", (("point",), ()), coordinate=True),
+    Field("source", (("point",), ()), coordinate=True),
+    Field("tied", (("point",), ()), coordinate=True),
 )
 _EPOCHS_OR_PAIRS = (
     Field("time", (("time",),), coordinate=True),
@@ -228,7 +230,9 @@ SOLUTION = Schema(
         Field("arc_count", (("point",),)),
         Field("network_part", (("point",),)),
         Field("status", (("point",),)),
+        Field("reference_area", (("point",),)),
         Field("accepted", (("arc",),)),
+        Field("redundancy", (("arc",),)),
         Field("start", (("arc",),), coordinate=True),
         Field("end", (("arc",),), coordinate=True),
         *(
@@ -309,7 +313,7 @@ SERIES = Schema(
         ),
         *_POINT_QUALITY,
         Field("temperature", (("time",),), coordinate=True),
-        Field("atmosphere", (("time", "place"),)),
+        Field("atmosphere", (("time", "place"), ("time",))),
         Field("atmospheric_std", (("time",),)),
         Field("perpendicular_baseline", (("time",), ("time", "place")), coordinate=True),
         Field("wavelength", ((),), coordinate=True),

@@ -255,4 +255,5 @@ def _range_faults(item: Field, known: Variable, values: AnyArray) -> Iterator[st
 
 def _kind_words(kinds: str) -> str:
     words = {"f": "float", "c": "complex", "i": "integer", "u": "unsigned integer", "b": "boolean", "M": "datetime64"}
-    return " or ".join(words[kind] for kind in kinds)
+    words |= dict.fromkeys("UOT", "text")
+    return " or ".join(dict.fromkeys(words[kind] for kind in kinds))

@@ -31,7 +31,8 @@ class Variable:
     long_name
         What a plot's axis says.
     kinds
-        Accepted numpy dtype kinds: "f" float, "c" complex, "i" and "u" integer, "b" boolean, "M" datetime64.
+        Accepted numpy dtype kinds: "f" float, "c" complex, "i" and "u" integer, "b" boolean, "M" datetime64,
+        "U", "O" and "T" text.
     minimum, maximum
         Range outside which a value cannot be what the name says.
     above_minimum
@@ -128,8 +129,10 @@ _ALL = (
     Variable("ambiguity_probability", "1", "probability that the highest peak is the right one", "f", 0.0, 1.0000001),
     Variable("epoch_count", "1", "epochs or pairs used", kinds="iu", minimum=0.0),
     Variable("arc_count", "1", "accepted arcs at the point", kinds="iu", minimum=0.0),
-    Variable("network_part", "1", "connected part of the network, 0 the largest; -1 none", kinds="i"),
+    Variable("network_part", "1", "part of the network, 0 the reference's, others by size; -1 none", kinds="i"),
     Variable("accepted", "", "whether the arc was kept", kinds="b"),
+    Variable("reference_area", "", "whether the point is part of the reference area", kinds="b"),
+    Variable("redundancy", "1", "share of an arc's own error that shows in its misfit", "f", 0.0, 1.0000001),
     Variable("velocity_misfit", "m/year", "arc minus adjusted velocity difference"),
     Variable("residual_height_misfit", "m", "arc minus adjusted residual height difference"),
     Variable("seasonal_sine_misfit", "m", "arc minus adjusted difference"),
@@ -138,7 +141,8 @@ _ALL = (
     Variable("unclosed_triangles", "1", "triangles of the network that did not close", kinds="iu", minimum=0.0),
     Variable("amplitude_dispersion", "1", "standard deviation over mean of the amplitude", minimum=0.0),
     Variable("selection_coherence", "1", "temporal coherence of the multilooked pairs", minimum=0.0, maximum=1.0000001),
-    Variable("source", "", "how the point was chosen", kinds="iu", comment="0 classic, 1 multilook, 2 densified"),
+    Variable("source", "", "how the point was chosen", kinds="UOT", comment="'classic' or 'multilook'"),
+    Variable("tied", "", "whether the point was tied to the solved network afterwards", kinds="b"),
     Variable("closure", "rad", "closure phase of a triplet", comment="pair_12 + pair_23 - pair_13"),
     Variable("integer_closure", "1", "whole cycles in a closure phase", comment="not zero: an unwrapping error"),
     Variable("suspected", "", "suspected of an unwrapping error", kinds="b"),

@@ -32,9 +32,9 @@ _AUTOCORRELATION = ("noise_autocorrelation",)
 #: Variables and attributes that an earlier estimate may have left in a series.
 _ESTIMATES = (
     *(*_BASIC, *_ACCELERATION, *_SEASONAL, *_AUTOCORRELATION),
-    *("velocity_lower", "velocity_upper", "window_start", "window_end"),
+    *("velocity_lower", "velocity_upper", "velocity_internal_std", "window_start", "window_end"),
 )
-_ATTRIBUTES = ("velocity_model", "velocity_noise", "velocity_level")
+_ATTRIBUTES = ("velocity_model", "velocity_noise", "velocity_level", "velocity_internal")
 
 
 def estimate_velocity(

@@ -1,9 +1,9 @@
 """Scenes with known truth, for tests, documentation, benchmarks, and for planning a survey.
 
 :func:`interferogram_scene` makes a stack of interferograms together with every ingredient that went into
-it; :func:`levelling` surveys the same truth with benchmarks; :func:`point_scene` makes phases of persistent
-scatterers. :class:`Bowl`, :class:`Atmosphere` and
-:class:`Decorrelation` describe the ingredients.
+it; :func:`levelling` surveys the same truth with benchmarks; :func:`slc_scene` makes a stack of
+coregistered single-look complex images, :func:`point_scene` phases of persistent scatterers without
+images. :class:`Bowl`, :class:`Atmosphere` and :class:`Decorrelation` describe the ingredients.
 """
 
 from subsidence.simulate._atmosphere import Atmosphere
@@ -12,5 +12,14 @@ from subsidence.simulate._motion import Bowl
 from subsidence.simulate._noise import Decorrelation
 from subsidence.simulate._points import point_scene
 from subsidence.simulate._scene import interferogram_scene
+from subsidence.simulate._slc import slc_scene
 
-__all__ = ["Atmosphere", "Bowl", "Decorrelation", "interferogram_scene", "levelling", "point_scene"]
+__all__ = [
+    "Atmosphere",
+    "Bowl",
+    "Decorrelation",
+    "interferogram_scene",
+    "levelling",
+    "point_scene",
+    "slc_scene",
+]

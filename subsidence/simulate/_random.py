@@ -38,6 +38,9 @@ class Stream(IntEnum):
     POINT_MOTION = 11
     SPECKLE = 12
     SCATTERERS = 13
+    LAND_COVER = 14
+    CALIBRATION = 15
+    POINT_AMPLITUDE = 16
 
 
 def generator(seed: int, stream: Stream, *place: int) -> np.random.Generator:

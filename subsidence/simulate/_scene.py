@@ -21,9 +21,10 @@ from subsidence.simulate._inputs import DateLike
 from subsidence.simulate._motion import Bowl
 from subsidence.simulate._noise import Decorrelation
 from subsidence.simulate._random import Stream, generator
+from subsidence.simulate._slc_inputs import bowl_centre, season
 from subsidence.simulate._tile import Patch, Recipe, assemble
 from subsidence.timescale import to_elapsed
-from subsidence.typing import AnyArray, FloatArray, IntArray
+from subsidence.typing import AnyArray, IntArray
 
 __all__ = ["interferogram_scene"]
 
@@ -208,7 +209,7 @@ def interferogram_scene(
     years = to_elapsed(time)
     extent = max(*size, 4) * spacing
     settling = inputs.described("bowl", bowl, Bowl) or Bowl(settlement=0.0)
-    centre = _centre(settling, x, y)
+    centre = bowl_centre(settling, x, y)
     radius = settling.radius or min(size) * spacing / 4
     air = inputs.described("atmosphere", atmosphere, Atmosphere) or Atmosphere(std=0.0, height_gradient_std=0.0)
     losing = inputs.described("decorrelation", decorrelation, Decorrelation) or Decorrelation(
@@ -242,7 +243,7 @@ def interferogram_scene(
         fraction=settling.fraction(years),
         velocity=inputs.amount("velocity", velocity, size, "m/year"),
         seasonal_amplitude=inputs.amount("seasonal_amplitude", seasonal_amplitude, size, "m"),
-        season=_season(time, check.finite("seasonal_phase", seasonal_phase, "rad")),
+        season=season(time, check.finite("seasonal_phase", seasonal_phase, "rad")),
         turbulence=air.waves(seed=seed, epochs=time.size, extent=extent, spacing=spacing) if air.std > 0 else None,
         height_gradient=air.height_gradients(seed=seed, epochs=time.size),
         residual_height_std=check.not_negative("residual_height_std", residual_height_std, "m"),
@@ -347,25 +348,6 @@ def _stamped_truth(truth: xr.Dataset) -> xr.Dataset:
         attrs = {"long_name": long_name, **({"units": units} if units else {})}
         stamped[name].attrs = {**stamped[name].attrs, **attrs}
     return stamped
-
-
-def _centre(bowl: Bowl, x: FloatArray, y: FloatArray) -> tuple[float, float]:
-    """Where the bowl is deepest, in the scene."""
-    if bowl.centre is None:
-        return float(x[x.size // 2]), float(y[y.size // 2])
-    centre = float(bowl.centre[0]), float(bowl.centre[1])
-    for name, value, axis in zip("xy", centre, (x, y), strict=True):
-        if not axis.min() <= value <= axis.max():
-            msg = f"centre of bowl must lie in the scene, {name} {axis.min():g} to {axis.max():g} m, got {value:g}"
-            raise InputError(msg)
-    return centre
-
-
-def _season(time: npt.NDArray[np.datetime64], phase: float) -> FloatArray:
-    """Annual motion since the first epoch as a fraction of its amplitude."""
-    angle = 2 * np.pi * to_elapsed(time, origin=time[0].astype("M8[Y]")) - phase
-    season: FloatArray = np.cos(angle) - np.cos(angle[0])
-    return season
 
 
 def _patches(seed: int, fraction: float, pairs: int, shape: tuple[int, int], spacing: float) -> tuple[Patch, ...]:

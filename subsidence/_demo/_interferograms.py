@@ -1,9 +1,7 @@
-"""The library's main job on a simulated scene whose truth is known: ``python -m subsidence demo``."""
+"""The demo's first half: interferograms to a velocity map, a settlement curve, and a comparison with levelling."""
 
 from __future__ import annotations
 
-import os
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,52 +11,34 @@ import numpy as np
 import xarray as xr
 
 from subsidence import plot, schema, simulate, validation
-from subsidence._extras import require
-from subsidence.errors import FormatError
-from subsidence.io import save
+from subsidence._demo._figure import draw
 from subsidence.models import Weibull
 from subsidence.sbas import invert_network
 from subsidence.series import add_atmospheric_variance, estimate_velocity
 from subsidence.stack import correct_delays
 from subsidence.timescale import from_elapsed, to_elapsed
 
-__all__ = ["run_demo"]
+__all__ = ["Outcome", "draw_interferograms", "solve_interferograms", "tell_interferograms"]
 
 _MM = 1000.0
 
 
-def run_demo(
-    out: str | Path, *, say: Callable[[str], None], shape: tuple[int, int] = (140, 160), epochs: int = 61, seed: int = 4
-) -> None:
-    """
-    Simulate a scene, work out its subsidence, and set the truth beside every estimate.
+@dataclass(frozen=True)
+class Outcome:
+    """Estimates, the truth behind them, and the place that is looked at closely."""
 
-    Parameters
-    ----------
-    out
-        Folder for the figure (``demo.png``) and the results (``demo_series.nc``, ``demo_matched.nc``); made when
-        missing. Files of these names are replaced, others are left alone.
-    say
-        Told, line by line, what happens and what came out.
-    shape
-        Rows and columns of the scene.
-    epochs
-        Acquisitions, 12 days apart.
-    seed
-        Another seed is another scene.
+    series: xr.Dataset
+    truth: xr.Dataset
+    levelling: xr.Dataset
+    matched: xr.Dataset
+    centre: dict[str, int]
+    place: xr.Dataset
+    model: Weibull
+    fit: Any
 
-    Raises
-    ------
-    FormatError
-        When the folder cannot be written to.
-    MissingExtraError
-        When matplotlib or h5netcdf is not installed.
-    """
-    started = time.perf_counter()
-    for module, extra in (("matplotlib.figure", "plot"), ("h5netcdf", "io")):
-        require(module, extra=extra, purpose="the demo")
-    paths = figure, saved, compared = _targets(Path(out))
 
+def solve_interferograms(shape: tuple[int, int], epochs: int, seed: int, *, say: Callable[[str], None]) -> Outcome:
+    """Simulate a scene and work out its subsidence."""
     say(f"Simulating {epochs} radar images of {shape[0]} x {shape[1]} pixels over a city that settles ...")
     bowl = simulate.Bowl(settlement=0.25, parameters={"eta": 1.0, "lam": 2.5})
     stack, truth = simulate.interferogram_scene(shape=shape, epochs=epochs, bowl=bowl, seed=seed)
@@ -81,81 +61,16 @@ def run_demo(
 
     say(f"Comparing with the levelling of {levelling.sizes['benchmark']} benchmarks ...")
     matched = validation.match(series, levelling, radius=100.0)
-
-    outcome = _Outcome(series, truth, levelling, matched, centre, place, model, fit)
-    for line in _table(outcome):
-        say(line)
-    _draw(outcome, figure)
-    save(series, saved, overwrite=True)
-    save(matched, compared, overwrite=True)
-    say(f"\nWritten, after {time.perf_counter() - started:.0f} s:")
-    for path in paths:
-        say(f"  {path}")
+    return Outcome(series, truth, levelling, matched, centre, place, model, fit)
 
 
-@dataclass(frozen=True)
-class _Outcome:
-    series: xr.Dataset
-    truth: xr.Dataset
-    levelling: xr.Dataset
-    matched: xr.Dataset
-    centre: dict[str, int]
-    place: xr.Dataset
-    model: Weibull
-    fit: Any
+def draw_interferograms(outcome: Outcome, path: Path) -> None:
+    """The map beside the series at the centre of the bowl."""
+    with draw(path) as (left, right):
+        _panels(outcome, left, right)
 
 
-def _targets(folder: Path) -> tuple[Path, Path, Path]:
-    """Files of the demo's own names, in a folder that takes them: looked at before the work, not after it."""
-    folder.mkdir(parents=True, exist_ok=True)
-    if not os.access(folder, os.W_OK):
-        raise FormatError(folder, "the folder is not writable")
-    targets = folder / "demo.png", folder / "demo_series.nc", folder / "demo_matched.nc"
-    for path in targets:
-        if path.is_dir():
-            raise FormatError(path, "a folder in the way of the demo's file: remove it, or choose another --out")
-    return targets
-
-
-def _stable_place(stack: xr.Dataset, truth: xr.Dataset) -> dict[str, float]:
-    """Row and column of the most coherent pixel on ground that never moves."""
-    quality = stack["coherence"].mean("pair").where(truth["stable"]).transpose("y", "x").values
-    row, col = np.unravel_index(np.nanargmax(quality), quality.shape)
-    return {"row": int(row), "col": int(col)}
-
-
-def _vertical(series: xr.Dataset) -> xr.Dataset:
-    """Line of sight to vertical where the ground moves up and down only."""
-    up = np.cos(np.deg2rad(series["incidence"]))
-    names = ("displacement", "displacement_std", "velocity", "velocity_std")
-    changed = series.assign({name: series[name] / up for name in names})
-    return schema.SERIES.stamp(changed.assign_attrs(component="up"))
-
-
-def _draw(outcome: _Outcome, path: Path) -> None:
-    figures = require("matplotlib.figure", extra="plot", purpose="the demo's figure")
-    figure = figures.Figure(figsize=(11, 4.4), layout="constrained")
-    left, right = figure.subplots(1, 2, width_ratios=(1, 1.15))
-    largest = _MM * float(abs(outcome.series["velocity"]).max())
-    plot.velocity_map(outcome.series, ax=left, limit=largest)
-    marks = outcome.levelling
-    left.plot(marks["x"], marks["y"], "o", markersize=5, color="white", markeredgecolor="black", label="benchmark")
-    left.legend(loc="lower left", fontsize="small")
-
-    times = outcome.place["time"]
-    t = np.linspace(0.0, to_elapsed(times)[-1], 300)
-    dates = from_elapsed(t, origin=times.values[0])
-    curve = xr.DataArray(outcome.model.eval(outcome.fit.params, t=t), {"time": dates}, ["time"])
-    truth = outcome.truth["displacement_up"].isel(outcome.centre, drop=True)
-    plot.series(outcome.place, ax=right, curve=curve, truth=truth)
-    handles, names = right.get_legend_handles_labels()
-    words = {"curve": "Weibull fit", "truth": "truth", "displacement": "InSAR at the centre of the bowl"}
-    right.legend(handles, [words[name] for name in names], loc="lower left", fontsize="small")
-    handles[names.index("truth")].set_color("black")
-    figure.savefig(path, dpi=110)
-
-
-def _table(outcome: _Outcome) -> Iterator[str]:
+def tell_interferograms(outcome: Outcome) -> Iterator[str]:
     """Estimates, their standard deviations and the truth, in mm and mm/yr."""
     series, place, fit, model = outcome.series, outcome.place, outcome.fit, outcome.model
     known = outcome.truth.isel(outcome.centre, drop=True)
@@ -196,6 +111,40 @@ def _table(outcome: _Outcome) -> Iterator[str]:
         words = f"{quantity} ({unit}), n = {report['n'].item()}"
         columns = f"{_MM * report['bias'].item():>10.1f}{_MM * report['std'].item():>10.1f}"
         yield f"{words:<42}{columns}{report['r2_one_to_one'].item():>10.3f}"
+
+
+def _stable_place(stack: xr.Dataset, truth: xr.Dataset) -> dict[str, float]:
+    """Row and column of the most coherent pixel on ground that never moves."""
+    quality = stack["coherence"].mean("pair").where(truth["stable"]).transpose("y", "x").values
+    row, col = np.unravel_index(np.nanargmax(quality), quality.shape)
+    return {"row": int(row), "col": int(col)}
+
+
+def _vertical(series: xr.Dataset) -> xr.Dataset:
+    """Line of sight to vertical where the ground moves up and down only."""
+    up = np.cos(np.deg2rad(series["incidence"]))
+    names = ("displacement", "displacement_std", "velocity", "velocity_std")
+    changed = series.assign({name: series[name] / up for name in names})
+    return schema.SERIES.stamp(changed.assign_attrs(component="up"))
+
+
+def _panels(outcome: Outcome, left: Any, right: Any) -> None:
+    largest = _MM * float(abs(outcome.series["velocity"]).max())
+    plot.velocity_map(outcome.series, ax=left, limit=largest)
+    marks = outcome.levelling
+    left.plot(marks["x"], marks["y"], "o", markersize=5, color="white", markeredgecolor="black", label="benchmark")
+    left.legend(loc="lower left", fontsize="small")
+
+    times = outcome.place["time"]
+    t = np.linspace(0.0, to_elapsed(times)[-1], 300)
+    dates = from_elapsed(t, origin=times.values[0])
+    curve = xr.DataArray(outcome.model.eval(outcome.fit.params, t=t), {"time": dates}, ["time"])
+    truth = outcome.truth["displacement_up"].isel(outcome.centre, drop=True)
+    plot.series(outcome.place, ax=right, curve=curve, truth=truth)
+    handles, names = right.get_legend_handles_labels()
+    words = {"curve": "Weibull fit", "truth": "truth", "displacement": "InSAR at the centre of the bowl"}
+    right.legend(handles, [words[name] for name in names], loc="lower left", fontsize="small")
+    handles[names.index("truth")].set_color("black")
 
 
 def _row(words: str, estimate: float, std: float | None, truth: float, *, digits: int = 1) -> str:
