@@ -188,6 +188,8 @@ def point_positions(points: xr.Dataset, *, argument: str = "points") -> FloatArr
             raise InputError(msg)
     elif {"lon", "lat"} <= names:
         lon, lat = (np.asarray(points[name].values, np.float64) for name in ("lon", "lat"))
+        if lon.size and np.ptp(lon) > 180:  # a scene across the meridian at which degrees start again
+            lon = lon[0] + (lon - lon[0] + 180) % 360 - 180
         y = lat * _METRES_PER_DEGREE
         x = lon * _METRES_PER_DEGREE * np.cos(np.deg2rad(lat.mean() if lat.size else 0.0))
     else:

@@ -239,6 +239,13 @@ def test_degrees_under_the_names_of_metres():
     assert 100 < float(delaunay_arcs(named).length.median()) < 10_000
 
 
+@pytest.mark.parametrize("lon", [[179.999, -179.999, -179.998], [359.999, 0.001, 0.002]])
+def test_a_scene_where_degrees_start_again(lon):
+    points = xr.Dataset({"lon": ("point", lon), "lat": ("point", [0.0, 0.0, 0.001])})
+    plain = points.assign(lon=("point", [0.0, 0.002, 0.003]))
+    np.testing.assert_allclose(delaunay_arcs(points).length, delaunay_arcs(plain).length, rtol=1e-6)
+
+
 @pytest.mark.parametrize("max_length", [0.0, -5.0, np.nan, np.inf, True, "500"])
 def test_a_wrong_length(max_length):
     with pytest.raises(InputError, match="max_length must be a positive number of metres"):

@@ -70,6 +70,28 @@ def test_residual_heights_are_right_within_their_errors():
     assert np.mean(ratio < 2) > 0.9
 
 
+def test_heights_over_a_swath_take_each_points_own_range_and_incidence():
+    x = np.linspace(0.0, 60e3, 600)
+    place = np.stack([x, 2000.0 * np.random.default_rng(1).random(600)], axis=-1)
+    points, truth = sd.simulate.point_scene(
+        positions=place,
+        extent=(60e3, 2000.0),
+        epochs=40,
+        incidence=(30.0, 46.0),
+        slant_range=(800e3, 960e3),
+        noise_std=1e-3,
+        residual_height_std=15.0,
+        seed=3,
+    )
+    arcs = sd.search_phase_model(points, sd.delaunay_arcs(points, neighbours=4), residual_height=(-100.0, 100.0))
+    solution = sd.integrate_arcs(points, arcs, reference={"point": 0})
+    # phases know h / (R sin theta): the reference counts as lying on the model
+    scale = (points["slant_range"] * np.sin(np.deg2rad(points["incidence"]))).values
+    height = truth["residual_height"].values
+    expected = scale * (height / scale - height[0] / scale[0])
+    np.testing.assert_allclose(solution["residual_height"], expected, atol=0.1)
+
+
 def test_the_result_is_a_series_with_its_reference_and_its_reference_time(settling):
     points, _, series = settling
     sd.schema.SERIES.check(series)

@@ -1,4 +1,4 @@
-"""Persistent scatterers on real noise and real geometry: Houston, Mexico City wrapped again, Amsterdam."""
+"""Persistent scatterers on real noise and real geometry: Houston, Mexico City, Amsterdam; and a simulated Foshan."""
 
 from __future__ import annotations
 
@@ -9,18 +9,22 @@ from types import ModuleType
 import numpy as np
 import pytest
 
-SCRIPT = Path(__file__).resolve().parents[1] / "docs" / "scripts" / "persistent_real.py"
+ROOT = Path(__file__).resolve().parents[1]
 
 
-@pytest.fixture(scope="module")
-def real() -> ModuleType:
-    """The script that makes the documentation's numbers, as a module."""
-    spec = importlib.util.spec_from_file_location("persistent_real", SCRIPT)
+def script(path: Path) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(path.stem, path)
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
+
+
+@pytest.fixture(scope="module")
+def real() -> ModuleType:
+    """The script that makes the documentation's numbers."""
+    return script(ROOT / "docs" / "scripts" / "persistent_real.py")
 
 
 @pytest.fixture
@@ -68,3 +72,16 @@ def test_amsterdam_heights_with_noise_scatter_as_the_bound_says(real, folder):
     assert np.sqrt(np.mean(ratio[right] ** 2)) == pytest.approx(1.0, abs=0.05)
     stated = noisy.stated[right] / noisy.bound[right]
     assert np.sqrt(np.mean(stated**2)) == pytest.approx(1.0, abs=0.1)
+
+
+def test_foshan_simulated():
+    """Rates along the metro line within their errors, in the mean over scenes: one reference point is in all errors."""
+    foshan = script(ROOT / "benchmarks" / "foshan.py")
+    trials = [foshan.trial(1500, seed) for seed in range(1, 7)]
+    found = {name: np.mean([one[name] for one in trials]) for name in trials[0]}
+    assert found["points, share solved"] > 0.97
+    assert found["velocity RMSE (mm/yr)"] < 1.2
+    assert found["within 1 std"] > 0.5
+    assert found["within 2 std"] > 0.85
+    assert found["internal precision, median (mm/yr)"] < 1.0
+    assert found["internal precision below 1 mm/yr"] > 0.75

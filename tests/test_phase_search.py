@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from subsidence import schema, simulate
 from subsidence._points import phase_design
 from subsidence.errors import InputError, SchemaError, SuspiciousDataWarning
+from subsidence.network import delaunay_arcs
 from subsidence.phase_model._model import model_of
 from subsidence.phase_model._search import search_arrays, search_phase_model
 from subsidence.phase_model._surface import coherence_surface
@@ -127,6 +128,18 @@ def test_signs_and_units_without_noise():
     assert (result.velocity_std < 1e-6).all()
     assert (result.epoch_count == 49).all()
     assert (result.status == Status.OK).all()
+
+
+def test_the_weight_of_the_reference_epoch_whose_std_is_zero_does_not_count():
+    points, _ = simulate.point_scene(points=30, epochs=21, reference=10, noise_std=0.3, seed=3)
+    arcs = delaunay_arcs(points)
+    std = xr.DataArray(np.where(np.arange(21) == 10, 0.0, 0.3), dims="time")
+    with np.errstate(divide="ignore"):
+        weighted = search_phase_model(points, arcs, weights=1 / std**2)
+        other = 1 / std.roll(time=1) ** 2
+    xr.testing.assert_allclose(weighted, search_phase_model(points, arcs), rtol=1e-4)
+    with pytest.raises(InputError, match="infinite where a std is zero"):
+        search_phase_model(points, arcs, weights=other)
 
 
 @pytest.mark.parametrize("satellite", SATELLITES)

@@ -142,7 +142,7 @@ def asked_chunks(
 
 
 def as_array(cube: Any, chunks: tuple[int, int, int] | None) -> Any:
-    """A :class:`Cube`, or what is indexed like one, as a dask array cut into `chunks`, or read into memory when that is None."""
+    """A cube of this or a like class as a dask array cut into `chunks`, or read into memory when that is None."""
     if chunks is None:
         return cube[:, :, :]
     da = require("dask.array", extra="dask", purpose="reading lazily (chunks=)")

@@ -103,7 +103,7 @@ def model_of(
     names, columns, box = ["velocity"], [design.velocity], [_checked_box("velocity", velocity)]
     heights = design.height if residual_height is not None else None
     by_point: FloatArray | None = None
-    keep = design.used & _positive_weights(points, weights, along)
+    keep = design.used & _positive_weights(points, weights, along, design.used)
     if residual_height is not None:
         limits = _checked_box("residual_height", residual_height)
     if heights is not None and not _varies(heights, keep, known=along == "pair"):
@@ -190,7 +190,9 @@ def _checked_amplitude(seasonal: float) -> float:
     return float(seasonal)
 
 
-def _positive_weights(points: xr.Dataset, weights: xr.DataArray | None, along: str) -> npt.NDArray[np.bool_]:
+def _positive_weights(
+    points: xr.Dataset, weights: xr.DataArray | None, along: str, used: npt.NDArray[np.bool_]
+) -> npt.NDArray[np.bool_]:
     size = points.sizes[along]
     if weights is None:
         return np.ones(size, bool)
@@ -205,7 +207,11 @@ def _positive_weights(points: xr.Dataset, weights: xr.DataArray | None, along: s
             msg = f"weights differ from points in the coordinate {label!r}: align them first"
             raise InputError(msg)
     values = np.asarray(weights.values, np.float64)
-    if (values < 0).any() or np.isinf(values).any():
-        msg = f"weights must be finite and not negative, got {np.nanmin(values):g}..{np.nanmax(values):g}"
+    counted = values[used]  # a reference epoch, whose std is zero, may have an infinite one: it has no say
+    if (counted < 0).any() or np.isinf(counted).any():
+        msg = (
+            f"weights must be finite and not negative, got {np.nanmin(counted):g}..{np.nanmax(counted):g}: "
+            "1 / std ** 2 is infinite where a std is zero"
+        )
         raise InputError(msg)
     return values > 0

@@ -54,6 +54,7 @@ def search_phase_model(
         Lowest and highest motion per kelvin, m/K; points need ``temperature``.
     weights
         Along ``time`` or ``pair``, such as inverse phase variances; only their ratios count, 0 or NaN leaves one out.
+        That of a reference epoch does not count.
     threads
         None takes every CPU that this process may use.
     progress

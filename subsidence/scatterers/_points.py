@@ -141,7 +141,9 @@ def point_phases(
         across = across.reshape(images.shape)
     shape = pixel_rows.shape
     real, imag = np.empty(images.shape, np.float32), np.empty(images.shape, np.float32)
-    per_across, per_along = (values.reshape(shape) if values.size else values for values in (per_across, per_along))
+    per_across, per_along = (
+        values.reshape(shape) if values.ndim == 1 else values for values in (per_across, per_along)
+    )
     kernels.load(images, across, along, per_across, per_along, real, imag)
     phase = np.empty((output.first.size, rows.size), np.float32)
     every = np.arange(rows.size)
