@@ -46,11 +46,11 @@ _ATTRS = {
 def expected_precision(
     dates: Dates | Sequence[str],
     baselines: npt.ArrayLike | xr.DataArray | None,
-    *,
     wavelength: float,
     sigma_phase: float | npt.ArrayLike,
-    incidence: float | None = None,
-    slant_range: float | None = None,
+    *,
+    incidence: float = 39.0,
+    slant_range: float = 880e3,
     seasonal: bool = False,
     velocity: tuple[float, float] = (-0.1, 0.1),
     residual_height: tuple[float, float] = (-40.0, 40.0),
@@ -74,7 +74,7 @@ def expected_precision(
         point. The noise of the reference image is not part of it: it is the same in all interferograms. One number,
         or several to compare.
     incidence, slant_range
-        Degrees and metres; needed with `baselines`.
+        Degrees and metres: the middle of Sentinel-1's swath unless given. They scale the residual height alone.
     seasonal
         Whether the annual motion is estimated too, which costs precision.
     velocity, residual_height
@@ -134,9 +134,7 @@ def expected_precision(
     >>> import numpy as np
     >>> dates = np.datetime64("2018-01-06", "ns") + np.arange(60) * np.timedelta64(12, "D")
     >>> baselines = np.random.default_rng(0).normal(0.0, 70.0, 60)
-    >>> plan = expected_precision(
-    ...     dates, baselines, wavelength=0.0555, sigma_phase=0.6, incidence=39.0, slant_range=880e3
-    ... )
+    >>> plan = expected_precision(dates, baselines, wavelength=0.0555, sigma_phase=0.6)
     >>> round(float(plan.velocity_std) * 1000, 2), round(float(plan.residual_height_std), 1)
     (0.61, 3.1)
     >>> round(float(plan.max_velocity_difference), 2), round(float(plan.velocity_ambiguity), 2)
@@ -286,11 +284,8 @@ def _checked_baselines(baselines: npt.ArrayLike | xr.DataArray, time: npt.NDArra
     return metres
 
 
-def _geometry(incidence: float | None, slant_range: float | None) -> tuple[float, float, float]:
+def _geometry(incidence: float, slant_range: float) -> tuple[float, float, float]:
     """Slant range times the sine of the incidence, slant range, incidence."""
-    if incidence is None or slant_range is None:
-        msg = "baselines need incidence (degrees) and slant_range (m): give both, or None for the baselines"
-        raise InputError(msg)
     if is_number(incidence) and 0 < incidence <= np.pi / 2:
         msg = f"incidence is in degrees, got {incidence:g}, which looks like radians: use np.rad2deg"
         raise InputError(msg)
