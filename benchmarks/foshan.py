@@ -2,13 +2,15 @@
 
 Paper P1's setting: 85 Sentinel-1 scenes from 2015-06 to 2018-09, rates of -40 to 5 mm/yr, a metro line with
 stations, settlement that sets in during 2016 and levels off after 2018-02. Prints the error of the velocity, how
-often the stated errors cover it, and the internal precision; ``--points`` and ``--seeds`` set the size.
+often the stated errors cover it, and the internal precision, over many scenes: all points of a scene share the error of
+its reference point, so one scene says little about the coverage.
 """
 
 from __future__ import annotations
 
 import argparse
 import time
+import warnings
 from itertools import pairwise
 
 import numpy as np
@@ -70,16 +72,18 @@ def from_line(place: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 def trial(points: int, seed: int) -> dict[str, float]:
     """The chain on one scene: errors relative to the reference point, in mm/yr and mm."""
     observed, truth = scene(points, seed)
-    observed = observed.assign_coords(candidate=("point", np.arange(points)))
     began = time.perf_counter()
-    series = sd.persistent_scatterers(observed, velocity=(-0.06, 0.06), residual_height=(-40.0, 40.0))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", sd.errors.DisconnectedNetworkWarning)  # a few points may come loose
+        series = sd.persistent_scatterers(observed, velocity=(-0.06, 0.06), residual_height=(-40.0, 40.0))
     seconds = time.perf_counter() - began
+    reference = int(series["candidate"].values[series.attrs["reference_point"]])
+    series = series.isel(point=np.flatnonzero(series["status"].values == sd.schema.Status.OK))
     number = series["candidate"].values
-    reference = number[int(np.argmin(np.abs(series["displacement"].values).sum(axis=0)))]
     velocity = truth["velocity"].values[number] - truth["velocity"].values[reference]
     moved = truth["displacement"].values[:, number] - truth["displacement"].values[:, [reference]]
     error = series["velocity"].values - velocity
-    others = number != reference
+    others = series["velocity_std"].values > 0  # not the reference points, of parts too
     ratio = np.abs(error[others]) / series["velocity_std"].values[others]
     off = series["displacement"].values - moved
     internal = series["velocity_internal_std"].values
@@ -98,13 +102,15 @@ def trial(points: int, seed: int) -> dict[str, float]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--points", type=int, default=4000)
-    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--points", type=int, default=1000)
+    parser.add_argument("--seeds", type=int, default=40)
     asked = parser.parse_args()
     trials = [trial(asked.points, seed) for seed in range(1, asked.seeds + 1)]
-    print(f"{asked.points} points, 85 scenes" + "".join(f"{f'seed {k + 1}':>10}" for k in range(asked.seeds)))
+    print(f"{asked.points} points, 85 scenes, {asked.seeds} seeds\n")
+    print("| | mean | least | largest |\n|---|---|---|---|")
     for name in trials[0]:
-        print(f"{name:<38}" + "".join(f"{one[name]:>10.3f}" for one in trials))
+        values = np.array([one[name] for one in trials])
+        print(f"| {name} | {values.mean():.3f} | {values.min():.3f} | {values.max():.3f} |")
 
 
 if __name__ == "__main__":
