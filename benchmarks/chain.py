@@ -53,7 +53,7 @@ def main() -> None:
     began = time.perf_counter()
     series = profile.runcall(sd.persistent_scatterers, points, velocity=(-0.06, 0.06), reference={"point": 0})
     seconds = time.perf_counter() - began
-    for (_, _, name), (_, _, _, cumulative, _) in pstats.Stats(profile).stats.items():  # type: ignore[attr-defined]
+    for (_, _, name), (_, _, _, cumulative, _) in pstats.Stats(profile).stats.items():
         if name in STEPS:
             print(f"  {name:<24}{cumulative:>8.1f} s")
     print(f"  {'in all':<24}{seconds:>8.1f} s")

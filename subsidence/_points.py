@@ -13,9 +13,9 @@ import xarray as xr
 
 from subsidence.errors import InputError
 from subsidence.timescale import to_elapsed
-from subsidence.typing import FloatArray, IntArray
+from subsidence.typing import AnyArray, FloatArray, IntArray
 
-__all__ = ["PhaseDesign", "height_scale", "phase_design", "point_positions", "reference_epoch"]
+__all__ = ["PhaseDesign", "height_scale", "phase_design", "point_positions", "reference_epoch", "wrap"]
 
 _METRES_PER_DEGREE = 111_195.0
 
@@ -201,6 +201,12 @@ def point_positions(points: xr.Dataset, *, argument: str = "points") -> FloatArr
         msg = f"{argument}: {lacking.size} points have no position (NaN), the first being number {lacking[0]}"
         raise InputError(msg)
     return positions
+
+
+def wrap(values: AnyArray) -> FloatArray:
+    """Phases within half a turn of zero."""
+    result: FloatArray = values - 2 * np.pi * np.rint(values / (2 * np.pi))
+    return result
 
 
 def _height_design(

@@ -215,10 +215,10 @@ def least_median(series: xr.Dataset) -> str:
 
 
 def draw(town: Houston) -> None:
-    import matplotlib as mpl  # noqa: PLC0415
+    import matplotlib as mpl  # noqa: PLC0415 - the tests ask for numbers alone
 
     mpl.use("Agg")
-    import matplotlib.pyplot as plt  # noqa: PLC0415
+    import matplotlib.pyplot as plt  # noqa: PLC0415 - after the backend is chosen
 
     figure, ax = plt.subplots(figsize=(6.4, 5.0), layout="constrained")
     sd.plot.velocity_map(town.series, ax=ax, limit=10)

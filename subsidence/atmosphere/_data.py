@@ -15,6 +15,7 @@ from subsidence._reference import Place, resolve
 from subsidence.atmosphere._space import near_density, pairs_on_grid, pairs_on_points
 from subsidence.errors import InputError
 from subsidence.geometry import phase_to_displacement
+from subsidence.schema._estimates import without_estimates
 from subsidence.typing import FloatArray, IntArray, ReferenceLike
 
 __all__ = ["Data", "Places"]
@@ -23,13 +24,6 @@ _LEAST_EPOCHS = 4
 _METRES_PER_DEGREE = 111_195.0
 #: Steps of a raster may differ from their median by this share.
 _EVEN = 0.01
-#: What was estimated from a displacement, and holds no longer for another.
-_ESTIMATES = (
-    *("velocity", "velocity_std", "velocity_dof", "velocity_lower", "velocity_upper", "velocity_internal_std"),
-    *("acceleration", "acceleration_std", "rms_residual", "noise_autocorrelation", "window_start", "window_end"),
-    *("seasonal_amplitude", "seasonal_amplitude_std", "seasonal_phase", "seasonal_phase_std"),
-)
-_ATTRIBUTES = ("velocity_model", "velocity_noise", "velocity_level")
 #: Terms of RESIDUALS' model that are motion, and their unit phase in a PhaseDesign.
 _TERMS = {
     "velocity": "velocity",
@@ -104,10 +98,8 @@ class Data:
 
     def result(self, atmosphere: xr.Variable | None, done: dict[str, Any]) -> xr.Dataset:
         """SERIES without that atmosphere."""
-        source = self.source
+        source = without_estimates(self.source) if self.model is None else self.source
         series = source.drop_vars(["residual_phase", "unclosed_triangles", "atmosphere"], errors="ignore")
-        if self.model is None:
-            series = series.drop_vars([name for name in _ESTIMATES if name in series.variables])
         displacement = self.rest if self.model is None else self.rest + self.model
         if atmosphere is not None:
             atmosphere = xr.DataArray(atmosphere).where(xr.DataArray(displacement).notnull()).variable
@@ -116,8 +108,7 @@ class Data:
         series = series.assign(displacement=displacement.astype(dtype))
         if atmosphere is not None:
             series = series.assign(atmosphere=atmosphere.astype(dtype))
-        kept = {key: value for key, value in source.attrs.items() if key not in _ATTRIBUTES}
-        series.attrs = {**kept, "component": source.attrs.get("component", "los"), **done}
+        series.attrs = {**source.attrs, "component": source.attrs.get("component", "los"), **done}
         if self.origin is not None:
             series.attrs["reference_time"] = str(self.time[self.origin].astype("M8[s]"))
         return schema.SERIES.stamp(series)
@@ -155,13 +146,18 @@ class Places:
         if data.place == ("y", "x"):
             grid = _spacing(source, "y"), _spacing(source, "x")
             return cls(None, shape, grid, [np.arange(shape[0] * shape[1])])
-        positions = point_positions(source, argument="residuals")
-        parts = [np.arange(shape[0])]
+        return cls.on_points(source, argument="residuals")
+
+    @classmethod
+    def on_points(cls, source: xr.Dataset, *, argument: str) -> Places:
+        """Read positions of points and the parts of their network."""
+        positions = point_positions(source, argument=argument)
+        parts = [np.arange(len(positions))]
         if "network_part" in source.variables:
             part = np.asarray(source["network_part"].values)
             found = [np.flatnonzero(part == number) for number in np.unique(part)]
             parts = sorted(found, key=len, reverse=True)
-        return cls(positions, shape, None, parts)
+        return cls(positions, (len(positions),), None, parts)
 
     def position(self, places: IntArray) -> FloatArray:
         """Metres, (places, 2)."""

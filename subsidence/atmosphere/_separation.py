@@ -19,7 +19,7 @@ from subsidence.atmosphere._variogram import Variogram, best_window, checked_var
 from subsidence.errors import InputError
 from subsidence.typing import FloatArray, IntArray, ReferenceLike
 
-__all__ = ["LEAST_PLACES", "separate_atmosphere"]
+__all__ = ["Space", "separate_atmosphere"]
 
 #: Fewer places than this have no variogram of their own; a part of the network so small keeps its atmosphere.
 LEAST_PLACES = 10
@@ -197,7 +197,7 @@ def separate_atmosphere(
         known = fit_variogram(rough, first, second, distance, models, spacing=places.density() ** -0.5)
     if method == "gaussian" and sigma is None and known is not None:
         sigma = best_window(known, places.density())
-    space = _Space(known if method == "kriging" else None, sigma or 0.0, int(neighbours), threads, progress)
+    space = Space(known if method == "kriging" else None, sigma or 0.0, int(neighbours), threads, progress)
     filtered = time_filter.apply(data.rest, place=data.place, threads=threads, progress=progress)
     done = {"atmosphere_temporal_window": round(time_filter.window, 3), "motion_model": time_filter.terms}
     smooth = _referenced(space.smooth(filtered, places), zero, data.origin)
@@ -205,7 +205,7 @@ def separate_atmosphere(
 
 
 @dataclass(frozen=True, eq=False)
-class _Space:
+class Space:
     """
     Low-pass filter in space.
 
@@ -224,6 +224,25 @@ class _Space:
     neighbours: int
     threads: int | None
     progress: Progress
+
+    @classmethod
+    def recorded(
+        cls, attrs: Mapping[Any, Any], epochs: int, *, threads: int | None, progress: Progress
+    ) -> Space | None:
+        """The filter that :meth:`attributes` recorded, its mean sill and nugget for every epoch; None for none."""
+        method = attrs.get("atmosphere_method", "none")
+        if method == "none":
+            return None
+        if method == "gaussian":
+            return cls(None, float(attrs["atmosphere_spatial_window"]) / _WIDTH, 0, threads, progress)
+        every = np.ones(epochs)
+        variogram = Variogram(
+            str(attrs["atmosphere_variogram"]),
+            float(attrs["atmosphere_range"]),
+            float(attrs["atmosphere_sill"]) * every,
+            float(attrs["atmosphere_nugget"]) * every,
+        )
+        return cls(variogram, 0.0, int(attrs["atmosphere_neighbours"]), threads, progress)
 
     def attributes(self) -> dict[str, Any]:
         """What a result records."""

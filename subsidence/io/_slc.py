@@ -268,7 +268,8 @@ def _date(file: Path) -> Date:
 
 
 def _spaced(spacing: object, raster: ComplexRaster) -> dict[str, Any]:
-    values = np.asarray(spacing, np.float64) if np.shape(spacing) == (2,) else np.array([np.nan])  # type: ignore[call-overload]
+    two = np.shape(spacing) == (2,)  # type: ignore[call-overload]  # any object has a shape
+    values = np.asarray(spacing, np.float64) if two else np.array([np.nan])
     if not (np.isfinite(values).all() and (values > 0).all()):
         msg = f"spacing must be the size of a pixel along y and x in metres, got {spacing!r}"
         raise InputError(msg)
@@ -284,7 +285,7 @@ def _spaced(spacing: object, raster: ComplexRaster) -> dict[str, Any]:
 
 def _number(name: str, value: object) -> float:
     try:
-        number = float(value)  # type: ignore[arg-type]
+        number = float(value)  # type: ignore[arg-type]  # what is no number raises
     except (TypeError, ValueError):
         number = np.nan
     if not np.isfinite(number):

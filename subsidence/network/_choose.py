@@ -324,7 +324,7 @@ def epoch_number(
         When `date` is none, or no epoch has it, or several.
     """
     try:
-        wanted = np.datetime64(date)  # type: ignore[call-overload]
+        wanted = np.datetime64(date)  # type: ignore[call-overload]  # what is no date raises
     except (TypeError, ValueError) as error:
         msg = f"{argument} must be a date such as '2018-01-06' or None, got {date!r}"
         raise InputError(msg) from error

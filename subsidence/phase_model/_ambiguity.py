@@ -42,7 +42,7 @@ def log_likelihood(effective: FloatArray, *, offset_known: bool) -> FloatArray:
     few = np.unique(np.geomspace(rows.min(), rows.max(), 24)) if rows.size > 24 else np.unique(rows)
     tables = np.empty((few.size, _NODES + 1))
     for row, n in enumerate(few):
-        tables[row] = _of_count(float(n), offset_known)
+        tables[row] = _of_count(float(n), offset_known=offset_known)
     above = np.clip(np.searchsorted(few, rows), 1, max(few.size - 1, 1)) if few.size > 1 else np.zeros(rows.size, int)
     below = np.maximum(above - 1, 0)
     gap = np.where(above > below, few[above] - few[below], 1.0)
@@ -76,7 +76,7 @@ def variance_factor(counts: IntArray, unknowns: int) -> FloatArray:
 
 
 @lru_cache(maxsize=256)
-def _of_count(n: float, offset_known: bool) -> FloatArray:  # noqa: FBT001
+def _of_count(n: float, *, offset_known: bool) -> FloatArray:
     concentration = _concentration(np.exp(-(_NOISE**2) / 2))
     normaliser = np.log(i0e(concentration)) + concentration
     x = n * concentration[:, None] * np.sqrt(np.linspace(0.0, 1.0, _NODES + 1))

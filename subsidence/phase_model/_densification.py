@@ -11,13 +11,13 @@ import xarray as xr
 from subsidence import schema
 from subsidence._blocks import Output, Progress, reporter, run, worker_count
 from subsidence._kernels.virtual_reference import virtual_reference
-from subsidence._points import PhaseDesign, phase_design
+from subsidence._points import PhaseDesign, phase_design, wrap
 from subsidence.errors import InputError
 from subsidence.network import Network
 from subsidence.phase_model._model import Model, model_of
 from subsidence.phase_model._neighbours import Neighbours, already_there, joint_positions
 from subsidence.phase_model._search import search_arrays
-from subsidence.phase_model._solved import Solved, model_phase, wrapped
+from subsidence.phase_model._solved import Solved, model_phase
 from subsidence.phase_model._tied import with_tied
 from subsidence.schema import Status
 from subsidence.typing import AnyArray, FloatArray, IntArray
@@ -196,7 +196,7 @@ class _Ties:
             )
         )
         values = {name: near.mean(each) for name, each in solved.values.items()}
-        left = wrapped(phase - virtual - model_phase(self.design, values, rows))
+        left = wrap(phase - virtual - model_phase(self.design, values, rows))
         found = search_arrays(
             np.ascontiguousarray(left[model.keep].T, np.float32),
             model,
@@ -216,7 +216,7 @@ class _Ties:
         rest = rest - solved.common[solved.part[nearest]].T - mean[:, kept]
         result: dict[str, AnyArray] = {
             "number": rows[kept],
-            "residual_phase": self._unwrapped(wrapped(rest), mean[:, kept], near, kept),
+            "residual_phase": self._unwrapped(wrap(rest), mean[:, kept], near, kept),
             "temporal_coherence": coherence[kept],
             "arc_count": near.count[kept],
             "neighbour": nearest,
@@ -233,7 +233,7 @@ class _Ties:
             used = self.design.used
             turns = np.where(np.isfinite(rest), np.cos(rest) + 1j * np.sin(rest), 0.0)
             centre = np.angle(turns[used].sum(axis=0))
-            whole: FloatArray = mean + wrapped(rest - centre) + centre
+            whole: FloatArray = mean + wrap(rest - centre) + centre
             return whole
         here = near.some(kept)
         around = np.stack([here.mean(epoch) for epoch in self.solved.by_epoch])

@@ -12,7 +12,7 @@ from subsidence._points import PhaseDesign, phase_design, reference_epoch
 from subsidence.errors import InputError
 from subsidence.typing import AnyArray, BoolArray, FloatArray, IntArray
 
-__all__ = ["Solved", "model_phase", "wrapped"]
+__all__ = ["Solved", "model_phase"]
 
 _PARAMETERS = ("velocity", "residual_height", "seasonal_sine", "seasonal_cosine", "thermal_expansion")
 
@@ -116,12 +116,6 @@ def model_phase(design: PhaseDesign, values: Mapping[str, FloatArray], rows: Int
                 raise InputError(msg)
             phase += np.outer(design.thermal, each)
     return phase
-
-
-def wrapped(values: AnyArray) -> FloatArray:
-    """Phases within half a turn of zero."""
-    result: FloatArray = values - 2 * np.pi * np.rint(values / (2 * np.pi))
-    return result
 
 
 def _phase_of_reference(left: FloatArray, part: IntArray) -> FloatArray:

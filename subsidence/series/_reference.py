@@ -8,7 +8,7 @@ import xarray as xr
 from subsidence import schema
 from subsidence._reference import resolve
 from subsidence.errors import InputError
-from subsidence.series._velocity import without_estimates
+from subsidence.schema._estimates import without_estimates
 from subsidence.typing import ReferenceLike
 
 __all__ = ["set_reference"]

@@ -16,10 +16,11 @@ from subsidence._blocks import Kernel, Output, Progress, run
 from subsidence._kernels.ar1 import fit_ar1, nodes
 from subsidence._kernels.trend import fit_huber, fit_ols
 from subsidence.errors import InputError
+from subsidence.schema._estimates import without_estimates
 from subsidence.series._model import Dates, Design, checked_time, linear_design, place_of
 from subsidence.typing import AnyArray, FloatArray
 
-__all__ = ["Noise", "Windows", "confidence_interval", "estimate_velocity", "without_estimates"]
+__all__ = ["Noise", "Windows", "confidence_interval", "estimate_velocity"]
 
 Noise: TypeAlias = Literal["white", "autocorrelated"]
 #: (first day, last day) of each window, both inside; dates, or text such as "2018-06-30" or "2018".
@@ -29,12 +30,6 @@ _BASIC = ("velocity", "velocity_std", "velocity_dof", "rms_residual")
 _ACCELERATION = ("acceleration", "acceleration_std")
 _SEASONAL = ("seasonal_amplitude", "seasonal_amplitude_std", "seasonal_phase", "seasonal_phase_std")
 _AUTOCORRELATION = ("noise_autocorrelation",)
-#: Variables and attributes that an earlier estimate may have left in a series.
-_ESTIMATES = (
-    *(*_BASIC, *_ACCELERATION, *_SEASONAL, *_AUTOCORRELATION),
-    *("velocity_lower", "velocity_upper", "velocity_internal_std", "window_start", "window_end"),
-)
-_ATTRIBUTES = ("velocity_model", "velocity_noise", "velocity_level", "velocity_internal")
 
 
 def estimate_velocity(
@@ -234,13 +229,6 @@ def confidence_interval(series: xr.Dataset, *, level: float = 0.95) -> xr.Datase
     result = series.assign(velocity_lower=velocity - half, velocity_upper=velocity + half)
     result.attrs["velocity_level"] = float(level)
     return schema.SERIES.stamp(result)
-
-
-def without_estimates(series: xr.Dataset) -> xr.Dataset:
-    """Return `series` without what earlier estimates of its velocity left in it."""
-    result = series.drop_vars([name for name in _ESTIMATES if name in series.variables])
-    result.attrs = {key: value for key, value in series.attrs.items() if key not in _ATTRIBUTES}
-    return result
 
 
 def _half_width(std: FloatArray, dof: FloatArray, *, level: float) -> AnyArray:

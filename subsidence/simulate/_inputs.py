@@ -13,13 +13,15 @@ import numpy.typing as npt
 from subsidence import schema
 from subsidence.errors import InputError
 from subsidence.simulate import _check as check
-from subsidence.timescale import from_elapsed, unit_days
+from subsidence.simulate._motion import Bowl
+from subsidence.timescale import from_elapsed, to_elapsed, unit_days
 from subsidence.typing import FloatArray, IntArray
 
 __all__ = [
     "DateLike",
     "acquisitions",
     "amount",
+    "bowl_centre",
     "chunk_sizes",
     "described",
     "epoch_pairs",
@@ -28,6 +30,7 @@ __all__ = [
     "geometry",
     "noise_model",
     "scene_shape",
+    "season",
 ]
 
 DateLike: TypeAlias = str | np.datetime64
@@ -170,3 +173,22 @@ def fitting_spread(name: str, value: check.Spread, shape: tuple[int, int]) -> ch
 def amount(name: str, value: float | npt.ArrayLike, shape: tuple[int, int], unit: str) -> float | FloatArray:
     """One number for the valley floor, or one for each pixel."""
     return check.finite(name, value, unit) if np.ndim(value) == 0 else check.field(name, value, shape)
+
+
+def bowl_centre(bowl: Bowl, x: FloatArray, y: FloatArray) -> tuple[float, float]:
+    """Where the bowl is deepest, in the scene."""
+    if bowl.centre is None:
+        return float(x[x.size // 2]), float(y[y.size // 2])
+    centre = float(bowl.centre[0]), float(bowl.centre[1])
+    for name, value, axis in zip("xy", centre, (x, y), strict=True):
+        if not axis.min() <= value <= axis.max():
+            msg = f"centre of bowl must lie in the scene, {name} {axis.min():g} to {axis.max():g} m, got {value:g}"
+            raise InputError(msg)
+    return centre
+
+
+def season(time: npt.NDArray[np.datetime64], phase: float) -> FloatArray:
+    """Annual motion since the first epoch as a fraction of its amplitude."""
+    angle = 2 * np.pi * to_elapsed(time, origin=time[0].astype("M8[Y]")) - phase
+    season: FloatArray = np.cos(angle) - np.cos(angle[0])
+    return season

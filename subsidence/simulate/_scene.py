@@ -4,27 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 import xarray as xr
 
 from subsidence import schema
-from subsidence._extras import require
 from subsidence.errors import InputError
 from subsidence.geometry import height_to_phase, look_vector
 from subsidence.simulate import _check as check
 from subsidence.simulate import _inputs as inputs
+from subsidence.simulate import _pieces as pieces
 from subsidence.simulate._atmosphere import Atmosphere
 from subsidence.simulate._inputs import DateLike
 from subsidence.simulate._motion import Bowl
 from subsidence.simulate._noise import Decorrelation
 from subsidence.simulate._random import Stream, generator
-from subsidence.simulate._slc_inputs import bowl_centre, season
 from subsidence.simulate._tile import Patch, Recipe, assemble
 from subsidence.timescale import to_elapsed
-from subsidence.typing import AnyArray, IntArray
+from subsidence.typing import IntArray
 
 __all__ = ["interferogram_scene"]
 
@@ -209,7 +208,7 @@ def interferogram_scene(
     years = to_elapsed(time)
     extent = max(*size, 4) * spacing
     settling = inputs.described("bowl", bowl, Bowl) or Bowl(settlement=0.0)
-    centre = bowl_centre(settling, x, y)
+    centre = inputs.bowl_centre(settling, x, y)
     radius = settling.radius or min(size) * spacing / 4
     air = inputs.described("atmosphere", atmosphere, Atmosphere) or Atmosphere(std=0.0, height_gradient_std=0.0)
     losing = inputs.described("decorrelation", decorrelation, Decorrelation) or Decorrelation(
@@ -243,7 +242,7 @@ def interferogram_scene(
         fraction=settling.fraction(years),
         velocity=inputs.amount("velocity", velocity, size, "m/year"),
         seasonal_amplitude=inputs.amount("seasonal_amplitude", seasonal_amplitude, size, "m"),
-        season=season(time, check.finite("seasonal_phase", seasonal_phase, "rad")),
+        season=inputs.season(time, check.finite("seasonal_phase", seasonal_phase, "rad")),
         turbulence=air.waves(seed=seed, epochs=time.size, extent=extent, spacing=spacing) if air.std > 0 else None,
         height_gradient=air.height_gradients(seed=seed, epochs=time.size),
         residual_height_std=check.not_negative("residual_height_std", residual_height_std, "m"),
@@ -257,7 +256,10 @@ def interferogram_scene(
         nan_fraction=inputs.fraction("nan_fraction", nan_fraction),
         wrapped=wrapped,
     )
-    made = _make(recipe, chunks)
+    kinds = {name: (dims, dtype) for name, (_, _, dims, dtype) in _TRUTH.items()}
+    kinds |= {"height": ((), "f4"), "stack_phase": (("pair",), "f4"), "stack_coherence": (("pair",), "f4")}
+    lengths = {"time": time.size, "pair": len(links)}
+    made = pieces.made(assemble, recipe, kinds, shape=size, lengths=lengths, chunks=chunks)
     common = {
         **scalars,
         "height": made.pop("height"),
@@ -302,52 +304,7 @@ def interferogram_scene(
             "seed": seed,
         },
     )
-    return schema.INTERFEROGRAMS.stamp(stack), _stamped_truth(truth)
-
-
-def _make(recipe: Recipe, chunks: Mapping[str, int] | None) -> dict[str, xr.Variable]:
-    """Every variable of the scene, in memory or lazy."""
-    epochs, pairs = recipe.days.size, len(recipe.pairs)
-    lengths = {"time": epochs, "pair": pairs}
-    kinds = {name: (dims, dtype) for name, (_, _, dims, dtype) in _TRUTH.items()}
-    kinds |= {"height": ((), "f4"), "stack_phase": (("pair",), "f4"), "stack_coherence": (("pair",), "f4")}
-    if chunks is None:
-        whole = slice(0, recipe.shape[0]), slice(0, recipe.shape[1])
-        arrays = assemble(recipe, tuple(kinds), *whole)
-        return {name: xr.Variable((*dims, "y", "x"), arrays[name]) for name, (dims, _) in kinds.items()}
-    cuts = inputs.chunk_sizes(chunks, recipe.shape)
-    da = require("dask.array", extra="dask", purpose="chunks")
-    # One node of the graph holds the recipe, and every piece refers to it.
-    shared = require("dask", extra="dask", purpose="chunks").delayed(recipe, pure=True, traverse=False)
-    return {
-        name: xr.Variable(
-            (*dims, "y", "x"),
-            da.map_blocks(
-                _piece,
-                recipe=shared,
-                variable=name,
-                chunks=(*((lengths[dim],) for dim in dims), *cuts),
-                dtype=dtype,
-                meta=np.empty((0,) * (len(dims) + 2), dtype),
-            ),
-        )
-        for name, (dims, dtype) in kinds.items()
-    }
-
-
-def _piece(*, recipe: Recipe, variable: str, block_info: Any = None) -> AnyArray:
-    """One chunk of one variable, for dask."""
-    (top, bottom), (left, right) = block_info[None]["array-location"][-2:]
-    return assemble(recipe, (variable,), slice(top, bottom), slice(left, right))[variable]
-
-
-def _stamped_truth(truth: xr.Dataset) -> xr.Dataset:
-    """Units and names: those of the schema, and those of what only a truth has."""
-    stamped = schema.SERIES.stamp(truth)
-    for name, (units, long_name, _, _) in _TRUTH.items():
-        attrs = {"long_name": long_name, **({"units": units} if units else {})}
-        stamped[name].attrs = {**stamped[name].attrs, **attrs}
-    return stamped
+    return schema.INTERFEROGRAMS.stamp(stack), pieces.stamped_truth(truth, _TRUTH)
 
 
 def _patches(seed: int, fraction: float, pairs: int, shape: tuple[int, int], spacing: float) -> tuple[Patch, ...]:

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import xarray as xr
 
 from subsidence import schema
-from subsidence._extras import require
 from subsidence.errors import InputError
 from subsidence.simulate import _check as check
 from subsidence.simulate import _inputs as inputs
+from subsidence.simulate import _pieces as pieces
 from subsidence.simulate import _slc_inputs as given
 from subsidence.simulate._atmosphere import Atmosphere
 from subsidence.simulate._inputs import DateLike
@@ -27,7 +26,6 @@ from subsidence.simulate._slc_tile import assemble
 from subsidence.simulate._swath import Swath
 from subsidence.simulate._turbulence import SHORTEST
 from subsidence.timescale import to_elapsed
-from subsidence.typing import AnyArray
 
 __all__ = ["slc_scene"]
 
@@ -253,7 +251,7 @@ def slc_scene(
     years = to_elapsed(time)
     extent = max(size[0] * steps[0], size[1] * steps[1], 4 * SHORTEST)
     settling = inputs.described("bowl", bowl, Bowl) or Bowl(settlement=0.0)
-    centre = given.bowl_centre(settling, x, y)
+    centre = inputs.bowl_centre(settling, x, y)
     radius = settling.radius or min(size[0] * steps[0], size[1] * steps[1]) / 4
     if phase_removed not in _REMOVED:
         msg = f"phase_removed must be one of {', '.join(map(repr, _REMOVED))}, got {phase_removed!r}"
@@ -286,7 +284,7 @@ def slc_scene(
         velocity=inputs.amount("velocity", velocity, size, "m/year"),
         acceleration=inputs.amount("acceleration", acceleration, size, "m/year2"),
         seasonal_amplitude=inputs.amount("seasonal_amplitude", seasonal_amplitude, size, "m"),
-        season=given.season(time, check.finite("seasonal_phase", seasonal_phase, "rad")),
+        season=inputs.season(time, check.finite("seasonal_phase", seasonal_phase, "rad")),
         motion=given.moving(motion, (time.size, *size), years=years, x=x, y=y),
         turbulence=given.turbulence(air, seed=seed, epochs=time.size, extent=extent, spacing=steps, rows=size[0]),
         height_gradient=air.height_gradients(seed=seed, epochs=time.size),
@@ -307,7 +305,8 @@ def slc_scene(
         nan_fraction=inputs.fraction("nan_fraction", nan_fraction),
         empty_epochs=given.epoch_numbers("empty_epochs", empty_epochs, time.size),
     )
-    made = _make(recipe, chunks)
+    kinds = {name: (dims, dtype) for name, (_, _, dims, dtype) in _TRUTH.items()} | _OTHERS
+    made = pieces.made(assemble, recipe, kinds, shape=size, lengths={"time": time.size}, chunks=chunks)
     common = {
         "time": time,
         "x": ("x", x, {"long_name": "distance across the flight, away from the satellite"}),
@@ -358,48 +357,6 @@ def slc_scene(
             "seed": seed,
         },
     )
-    return schema.SLC.stamp(stack), _stamped_truth(truth)
-
-
-def _make(recipe: SlcRecipe, chunks: Mapping[str, int] | None) -> dict[str, xr.Variable]:
-    """Every variable of the scene, in memory or lazy."""
-    epochs = recipe.days.size
-    kinds = {name: (dims, dtype) for name, (_, _, dims, dtype) in _TRUTH.items()} | _OTHERS
-    if chunks is None:
-        whole = slice(0, recipe.shape[0]), slice(0, recipe.shape[1])
-        arrays = assemble(recipe, tuple(kinds), *whole)
-        return {name: xr.Variable((*dims, "y", "x"), arrays[name]) for name, (dims, _) in kinds.items()}
-    cuts = inputs.chunk_sizes(chunks, recipe.shape)
-    da = require("dask.array", extra="dask", purpose="chunks")
-    # One node of the graph holds the recipe, and every piece refers to it.
-    shared = require("dask", extra="dask", purpose="chunks").delayed(recipe, pure=True, traverse=False)
-    return {
-        name: xr.Variable(
-            (*dims, "y", "x"),
-            da.map_blocks(
-                _piece,
-                recipe=shared,
-                variable=name,
-                chunks=(*((epochs,) for _ in dims), *cuts),
-                dtype=dtype,
-                meta=np.empty((0,) * (len(dims) + 2), dtype),
-            ),
-        )
-        for name, (dims, dtype) in kinds.items()
-    }
-
-
-def _piece(*, recipe: SlcRecipe, variable: str, block_info: Any = None) -> AnyArray:
-    """One chunk of one variable, for dask."""
-    (top, bottom), (left, right) = block_info[None]["array-location"][-2:]
-    return assemble(recipe, (variable,), slice(top, bottom), slice(left, right))[variable]
-
-
-def _stamped_truth(truth: xr.Dataset) -> xr.Dataset:
-    """Units and names: those of the schema, and those of what only a truth has."""
-    stamped = schema.SERIES.stamp(truth)
-    for name, (units, long_name, _, _) in _TRUTH.items():
-        attrs = {"long_name": long_name, **({"units": units} if units else {})}
-        stamped[name].attrs = {**stamped[name].attrs, **attrs}
-    stamped["point_kind"].attrs |= {"flag_values": [0, 1, 2, 3], "flag_meanings": "none steady temporary variable"}
-    return stamped
+    truth = pieces.stamped_truth(truth, _TRUTH)
+    truth["point_kind"].attrs |= {"flag_values": [0, 1, 2, 3], "flag_meanings": "none steady temporary variable"}
+    return schema.SLC.stamp(stack), truth

@@ -13,23 +13,19 @@ from subsidence.errors import InputError
 from subsidence.simulate import _check as check
 from subsidence.simulate import _inputs as inputs
 from subsidence.simulate._atmosphere import Atmosphere
-from subsidence.simulate._motion import Bowl
 from subsidence.simulate._response import Response
 from subsidence.simulate._slc_recipe import Motion
 from subsidence.simulate._tile import TILE
 from subsidence.simulate._turbulence import SHORTEST, Lattice
-from subsidence.timescale import to_elapsed
 from subsidence.typing import FloatArray
 
 __all__ = [
     "MotionLike",
-    "bowl_centre",
     "epoch_number",
     "epoch_numbers",
     "moving",
     "point_response",
     "points_per_pixel",
-    "season",
     "spacings",
     "town_share",
     "turbulence",
@@ -47,7 +43,7 @@ def spacings(spacing: float | tuple[float, float]) -> tuple[float, float]:
     if np.shape(spacing) != (2,):
         msg = f"spacing must be a number or (along y, along x) in metres, got {spacing!r}"
         raise InputError(msg)
-    along, across = spacing  # type: ignore[misc]
+    along, across = spacing  # type: ignore[misc]  # two of them: its shape was looked at
     return check.positive("spacing along y", along, "m"), check.positive("spacing along x", across, "m")
 
 
@@ -122,7 +118,7 @@ def turbulence(
 def town_share(town: float | npt.ArrayLike, shape: tuple[int, int]) -> float | FloatArray:
     """Share of town: of the scene, or of each pixel."""
     if np.ndim(town) == 0:
-        return inputs.fraction("town", town)  # type: ignore[arg-type]
+        return inputs.fraction("town", town)  # type: ignore[arg-type]  # which refuses all but a number
     values = check.field("town", town, shape)
     if values.min() < 0 or values.max() > 1:
         msg = f"town must lie between 0 and 1, got {values.min():g} to {values.max():g}"
@@ -160,22 +156,3 @@ def point_response(oversampling: float) -> Response | None:
         msg = f"oversampling must lie between 1 and 4, got {oversampling!r}"
         raise InputError(msg)
     return Response(pixels) if pixels > 1 else None
-
-
-def bowl_centre(bowl: Bowl, x: FloatArray, y: FloatArray) -> tuple[float, float]:
-    """Where the bowl is deepest, in the scene."""
-    if bowl.centre is None:
-        return float(x[x.size // 2]), float(y[y.size // 2])
-    centre = float(bowl.centre[0]), float(bowl.centre[1])
-    for name, value, axis in zip("xy", centre, (x, y), strict=True):
-        if not axis.min() <= value <= axis.max():
-            msg = f"centre of bowl must lie in the scene, {name} {axis.min():g} to {axis.max():g} m, got {value:g}"
-            raise InputError(msg)
-    return centre
-
-
-def season(time: npt.NDArray[np.datetime64], phase: float) -> FloatArray:
-    """Annual motion since the first epoch as a fraction of its amplitude."""
-    angle = 2 * np.pi * to_elapsed(time, origin=time[0].astype("M8[Y]")) - phase
-    season: FloatArray = np.cos(angle) - np.cos(angle[0])
-    return season

@@ -16,6 +16,7 @@ import numpy.typing as npt
 import xarray as xr
 from scipy.special import ndtr
 
+from subsidence._points import wrap
 from subsidence.geometry import baseline_phase
 from subsidence.simulate._check import Spread
 from subsidence.simulate._noise import decay
@@ -404,7 +405,7 @@ def _overlap(tile: tuple[int, int], wanted: tuple[slice, slice]) -> Iterator[tup
 
 def _turned(phase: FloatArray) -> ComplexArray:
     """Unit numbers with a phase, complex64: whole cycles are taken off in float64, where they are many."""
-    phase = (phase - 2 * np.pi * np.rint(phase / (2 * np.pi))).astype(np.float32)
+    phase = wrap(phase).astype(np.float32)
     turned = np.empty(phase.shape, np.complex64)
     np.cos(phase, out=turned.real)
     np.sin(phase, out=turned.imag)

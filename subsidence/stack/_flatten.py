@@ -389,7 +389,8 @@ def _over(variable: xr.Variable, slc: xr.Dataset, place: tuple[str, ...]) -> xr.
     """Over every pixel, cut as the images are."""
     cut = {dim: sizes for dim, sizes in slc["slc"].variable.chunksizes.items() if dim in place}
     sizes = {dim: slc.sizes[dim] for dim in place}
-    whole: xr.Variable = xr.Variable(variable.dims, variable.data).set_dims(sizes)  # type: ignore[no-untyped-call]
+    plain = xr.Variable(variable.dims, variable.data)
+    whole: xr.Variable = plain.set_dims(sizes)  # type: ignore[no-untyped-call]  # xarray leaves it untyped
     whole = whole.transpose(*place)
     return whole.chunk(cut) if cut else whole
 

@@ -12,10 +12,10 @@ import xarray as xr
 from subsidence import schema
 from subsidence._blocks import Progress, each, reporter
 from subsidence._kernels import arc_residuals as kernels
-from subsidence._points import PhaseDesign, phase_design, point_positions
+from subsidence._points import PhaseDesign, phase_design, point_positions, wrap
 from subsidence.errors import InputError
 from subsidence.timescale import to_elapsed
-from subsidence.typing import AnyArray, BoolArray, FloatArray, IntArray
+from subsidence.typing import BoolArray, FloatArray, IntArray
 from subsidence.unwrapping._epochs import by_epoch, pair_expectation
 from subsidence.unwrapping._evidence import Evidence, Expected, Followed
 from subsidence.unwrapping._faces import Layout, Trees
@@ -150,7 +150,7 @@ def unwrap_residuals(
     if design.along == "time":
         zero = _zero_epoch(wrapped, design, parts)
         if zero != design.reference:
-            wrapped = _wrap(wrapped - wrapped[zero])
+            wrapped = wrap(wrapped - wrapped[zero])
     problem = _Problem.of(wrapped, layout, parts, method, threads)
     evidence, chosen = _first_evidence(problem, design, zero, order)
     twice = order == "auto" and wrapped.shape[0] > _LEAST_EPOCHS
@@ -323,14 +323,9 @@ def _wrapped_residuals(
         model = np.zeros(phase.shape[1])
         for per_unit, values in terms:
             model += per_unit[number] * values
-        wrapped[number] = _wrap(phase[number] - model)
+        wrapped[number] = wrap(phase[number] - model)
 
     each(work, phase.shape[0], threads=threads)
-    return wrapped
-
-
-def _wrap(values: AnyArray) -> FloatArray:
-    wrapped: FloatArray = values - 2 * np.pi * np.rint(values / (2 * np.pi))
     return wrapped
 
 
