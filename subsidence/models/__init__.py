@@ -10,11 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from subsidence.models._base import TimeModel
+    from subsidence.models._milestones import Estimate
+    from subsidence.models._sum import SumModel
     from subsidence.models._weibull import Weibull
 
-__all__ = ["TimeModel", "Weibull"]
+__all__ = ["Estimate", "SumModel", "TimeModel", "Weibull"]
 
-_MODULES = {"TimeModel": "_base", "Weibull": "_weibull"}
+_MODULES = {"Estimate": "_milestones", "SumModel": "_sum", "TimeModel": "_base", "Weibull": "_weibull"}
 
 
 def __getattr__(name: str) -> Any:

@@ -1,25 +1,39 @@
-"""What every time function shares: its unit of time, a start found from the data, an lmfit fit.
+"""What every time function shares: its basis, its unit of time, a start found from the data, an lmfit fit.
 
-A family gives its function, its velocity, its parameters' units and bounds, and candidates for the
-parameters that enter non-linearly. Amplitude and offset enter linearly, so the best ones for each
-candidate follow from least squares, and the best candidate is the start (variable projection on a grid).
+A settlement curve is ``offset + sum of linear * column(t; nonlinear)``: amplitudes enter linearly, the shape
+does not. A family gives a kernel that fills its columns and their derivatives by the non-linear parameters for
+many curves at once, one that fills the derivatives in time, and candidates for the non-linear parameters.
+From these come lmfit's function, the start of a fit (the amplitudes that are best for each candidate follow
+from least squares: variable projection on a grid) and everything that is done to many series at once.
 """
 
 from __future__ import annotations
 
+import inspect
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 import lmfit
 import numpy as np
 import numpy.typing as npt
 
 from subsidence.errors import InputError
+from subsidence.models import _milestones
+from subsidence.models._check import checked_series
+from subsidence.models._milestones import Estimate
+from subsidence.models._result import Result
+from subsidence.models._units import converted
 from subsidence.timescale import TimeUnit, unit_days
 from subsidence.typing import FloatArray
 
+if TYPE_CHECKING:
+    from subsidence.models._sum import SumModel
+
 __all__ = ["TimeModel"]
+
+#: Values of candidates' columns held at once by a guess, 64 MB.
+_CANDIDATE_VALUES = 2**23
 
 
 class TimeModel(lmfit.Model, ABC):  # type: ignore[misc]  # lmfit has no types
@@ -40,36 +54,140 @@ class TimeModel(lmfit.Model, ABC):  # type: ignore[misc]  # lmfit has no types
     ------
     InputError
         When `time_unit` is unknown.
+
+    Notes
+    -----
+    Models add up: ``Weibull() + Seasonal()`` is a TimeModel with the parameters of both and one ``offset``.
+
+    A family of your own is a subclass that gives `nonlinear`, `units`, `curve`, `rates` and `candidates`
+    (`linear`, `positive`, `bounds`, `fixed` and `constants` as needed); ``subsidence.fit_map`` and all else
+    then work with it. Its docstring has equation and source.
     """
 
-    #: ``w(t, **parameters)``.
-    function: ClassVar[Callable[..., FloatArray]]
-    #: ``dw/dt(t, **parameters)``.
-    derivative: ClassVar[Callable[..., FloatArray]]
-    #: Name of the parameter that multiplies the curve.
-    amplitude: ClassVar[str] = "w_m"
+    #: Parameters that multiply a column each, in the order of the columns.
+    linear: tuple[str, ...] = ("w_m",)
+    #: Parameters that shape the columns, in the order of the rows of `p`.
+    nonlinear: tuple[str, ...]
+    #: Column that each non-linear parameter shapes; the first when not given.
+    owner: tuple[int, ...] | None = None
+    #: ``curve(t, p, columns, gradient)`` fills ``columns`` (linear, times, curves) and their derivatives
+    #: ``gradient`` (nonlinear, times, curves) at the times ``t`` for the columns of ``p`` (nonlinear, curves).
+    #: Whatever the parameters, it fills in finite numbers.
+    curve: Callable[[FloatArray, FloatArray, FloatArray, FloatArray], None]
+    #: ``rates(t, p, velocity, acceleration)``: first and second derivative in time, both (linear, times, curves).
+    rates: Callable[[FloatArray, FloatArray, FloatArray, FloatArray], None]
     #: Unit of each parameter; "data" and "time" stand for the units of the data and of time.
-    units: ClassVar[Mapping[str, str]]
+    units: Mapping[str, str]
+    #: Non-linear parameters that are above zero: their logarithm is what a fit of many series varies.
+    positive: frozenset[str] = frozenset()
     #: Range of each parameter that has one.
-    bounds: ClassVar[Mapping[str, tuple[float, float]]] = {}
+    bounds: Mapping[str, tuple[float, float]] = {}
     #: Parameters that stay at a value unless they are freed.
-    fixed: ClassVar[Mapping[str, float]] = {}
+    fixed: Mapping[str, float] = {}
+    #: Those of `fixed` that no fit can free: they stand last in `nonlinear`, and `gradient` has no rows for them.
+    constants: frozenset[str] = frozenset()
+    #: Parameter that is the final settlement; None for a curve without one.
+    final: str | None = None
 
     def __init__(self, time_unit: TimeUnit = "year", *, prefix: str = "", nan_policy: str = "omit") -> None:
         days = unit_days(time_unit)
         self.time_unit = time_unit
         words = time_unit if isinstance(time_unit, str) else f"{days:g} days"
         super().__init__(
-            type(self).function,
+            _Function(self),
             independent_vars=["t"],
             prefix=prefix,
             nan_policy=nan_policy,
-            name=f"{type(self).__name__}, time in {words}",
+            name=f"{self._title()}, time in {words}",
         )
         for name, (low, high) in self.bounds.items():
             self.set_param_hint(name, min=low, max=high)
         for name, value in self.fixed.items():
             self.set_param_hint(name, value=value, vary=False)
+
+    def __add__(self, other: Any) -> SumModel:
+        """Sum of curves with one offset; see the notes of the class."""
+        from subsidence.models._sum import SumModel  # noqa: PLC0415  # it is made of these
+
+        return SumModel(self, other)
+
+    # What a family is to whoever fits it
+
+    def basis(self, t: npt.ArrayLike, nonlinear: Mapping[str, npt.ArrayLike]) -> tuple[FloatArray, FloatArray]:
+        """
+        Columns of many curves and their derivatives by the non-linear parameters.
+
+        Parameters
+        ----------
+        t
+            Times, of shape (times,), in the model's unit.
+        nonlinear
+            Values of each non-linear parameter, one number or of shape (curves,), by name without prefix.
+
+        Returns
+        -------
+        columns, gradient : numpy.ndarray
+            Of shapes (linear, times, curves) and (nonlinear, times, curves); row k of `gradient` is the
+            derivative of column ``owner[k]``; rows of `constants`, which stand last, mean nothing.
+        """
+        time = np.ascontiguousarray(t, np.float64)
+        p = self.rows(nonlinear)
+        columns = np.empty((len(self.linear), time.size, p.shape[1]))
+        gradient = np.empty((len(self.nonlinear), time.size, p.shape[1]))
+        self.curve(time, p, columns, gradient)
+        return columns, gradient
+
+    def basis_rates(self, t: npt.ArrayLike, nonlinear: Mapping[str, npt.ArrayLike]) -> tuple[FloatArray, FloatArray]:
+        """First and second derivative in time of each column, both of shape (linear, times, curves)."""
+        time = np.ascontiguousarray(t, np.float64)
+        p = self.rows(nonlinear)
+        velocity = np.empty((len(self.linear), time.size, p.shape[1]))
+        acceleration = np.empty_like(velocity)
+        self.rates(time, p, velocity, acceleration)
+        return velocity, acceleration
+
+    def rows(self, nonlinear: Mapping[str, npt.ArrayLike]) -> FloatArray:
+        """Non-linear parameters by name as the array that `curve` takes, (nonlinear, curves)."""
+        given = [np.atleast_1d(np.asarray(nonlinear[name], np.float64)) for name in self.nonlinear]
+        p = np.empty((len(given), max((row.size for row in given), default=1)))
+        for row, values in zip(p, given, strict=True):
+            row[:] = values
+        return p
+
+    @abstractmethod
+    def candidates(self, t: FloatArray, held: Mapping[str, float]) -> dict[str, FloatArray]:
+        """Columns of values to try for every non-linear parameter; `held` ones stay at their value."""
+
+    def values(self, params: Mapping[str, Any]) -> dict[str, float]:
+        """
+        Numbers of every parameter, by name without prefix.
+
+        Parameters
+        ----------
+        params
+            :class:`lmfit.Parameters` of a fit, or a mapping of names to numbers. `offset` and parameters that
+            are fixed by default may be missing.
+
+        Raises
+        ------
+        InputError
+            When another parameter is missing.
+        """
+        given = {name.removeprefix(self.prefix): getattr(value, "value", value) for name, value in params.items()}
+        given = {**self.fixed, **self.held(), "offset": 0.0, **given}
+        missing = [name for name in self.units if name not in given]
+        if missing:
+            msg = f"params must hold {', '.join(self.units)}, got {', '.join(params)}: {', '.join(missing)} missing"
+            raise InputError(msg)
+        return {name: float(given[name]) for name in self.units}
+
+    def held(self) -> dict[str, float]:
+        """Parameters that stay at a value, by name without prefix: `fixed`, and what hints fix besides."""
+        hints = {name: hint for name, hint in self.param_hints.items() if "vary" in hint}
+        stay = {name: float(hint["value"]) for name, hint in hints.items() if not hint["vary"] and "value" in hint}
+        return {name: value for name, value in self.fixed.items() if name not in hints} | stay
+
+    # One series
 
     def guess(
         self, data: npt.ArrayLike, t: npt.ArrayLike, *, weights: npt.ArrayLike | None = None, **values: float
@@ -96,20 +214,15 @@ class TimeModel(lmfit.Model, ABC):  # type: ignore[misc]  # lmfit has no types
         Raises
         ------
         InputError
-            When `data` and `t` do not go together or hold too few values.
+            When `data` and `t` do not go together, hold too few values, or a name is not a parameter.
         """
-        y, time, weight = self._checked(data, t, weights)
+        self._check_names(values)
+        y, time, weight = checked_series(data, t, weights, needed=len(self.units) - len(self.held()))
         params = self.make_params(**values)
         names = [name.removeprefix(self.prefix) for name in self.param_names]
         held = {name: params[self.prefix + name].value for name in names if not params[self.prefix + name].vary}
         held |= {name.removeprefix(self.prefix): float(value) for name, value in values.items()}
-        linear = [name for name in (self.amplitude, "offset") if name not in held]
-        candidates = self._candidates(time, held)
-        shape = {name: values[:, np.newaxis] for name, values in candidates.items()}
-        unit = type(self).function(time, **{**shape, self.amplitude: 1.0, "offset": 0.0})
-        best, coefficients = _project(unit, y, weight, held.get(self.amplitude), held.get("offset"))
-        start = {name: float(column[best]) for name, column in candidates.items()}
-        start |= {name: coefficients[name == "offset"] for name in linear}
+        start = self._best_candidate(y, time, weight, held)
         for name, value in start.items():
             parameter = params[self.prefix + name]
             parameter.set(value=float(np.clip(value, parameter.min, parameter.max)))
@@ -152,7 +265,7 @@ class TimeModel(lmfit.Model, ABC):  # type: ignore[misc]  # lmfit has no types
             msg = "fit needs t, the time of each value of data: model.fit(data, t=t)"
             raise InputError(msg)
         t = kwargs.pop("t")
-        self._checked(data, t, weights)
+        checked_series(data, t, weights, needed=len(self.units) - len(self.held()))
         if params is None:
             given = {name: kwargs[name] for name in self.param_names if name in kwargs}
             values = {name: getattr(value, "value", value) for name, value in given.items()}
@@ -161,8 +274,10 @@ class TimeModel(lmfit.Model, ABC):  # type: ignore[misc]  # lmfit has no types
             weights = np.broadcast_to(np.asarray(weights, np.float64), np.shape(data))
         series, time = np.asarray(data, np.float64), np.asarray(t, np.float64)
         result = super().fit(series, params, weights=weights, t=time, **kwargs)
-        result.__class__ = _Result  # lmfit names the class of its results in the body of fit
+        result.__class__ = Result  # lmfit names the class of its results in the body of fit
         return result
+
+    # What a curve says
 
     def velocity(self, t: npt.ArrayLike, params: Mapping[str, Any]) -> FloatArray:
         """
@@ -175,7 +290,126 @@ class TimeModel(lmfit.Model, ABC):  # type: ignore[misc]  # lmfit has no types
         params
             :class:`lmfit.Parameters` of a fit, or a mapping of names to numbers.
         """
-        return type(self).derivative(np.asarray(t, np.float64), **self._values(params))
+        return self._combined(self.basis_rates(np.ravel(t), self.values(params))[0], t, params)
+
+    def acceleration(self, t: npt.ArrayLike, params: Mapping[str, Any]) -> FloatArray:
+        """
+        Second derivative of the curve, in units of the data per unit of time squared.
+
+        Parameters
+        ----------
+        t
+            Time in the model's unit.
+        params
+            :class:`lmfit.Parameters` of a fit, or a mapping of names to numbers.
+        """
+        return self._combined(self.basis_rates(np.ravel(t), self.values(params))[1], t, params)
+
+    def time_of_peak(self, params: Mapping[str, Any]) -> float:
+        """Time of the greatest velocity; NaN for a curve that has none."""
+        del params
+        return float("nan")
+
+    def peak_velocity(self, params: Mapping[str, Any]) -> float:
+        """Greatest velocity, with the sign of the settlement; NaN for a curve that has none."""
+        peak = self.time_of_peak(params)
+        return float(self.velocity(peak, params)) if np.isfinite(peak) else float("nan")
+
+    def final_settlement(self, params: Mapping[str, Any]) -> float:
+        """Settlement after infinite time, above `offset`; NaN for a curve that never ends."""
+        return float("nan") if self.final is None else self.values(params)[self.final]
+
+    def residual_settlement(self, t: npt.ArrayLike, params: Mapping[str, Any]) -> FloatArray:
+        """
+        Settlement still to come after `t`, in the unit and with the sign of the data.
+
+        Parameters
+        ----------
+        t
+            Time in the model's unit.
+        params
+            :class:`lmfit.Parameters` of a fit, or a mapping of names to numbers.
+        """
+        columns = self.basis(np.ravel(t), self.values(params))[0]
+        result: FloatArray = self.final_settlement(params) - self._combined(columns, t, params)
+        return result
+
+    def stages(self, t: npt.ArrayLike, params: Mapping[str, Any]) -> npt.NDArray[np.str_]:
+        """
+        Stage of the settlement at each time: "initial", "accelerating" or "stable".
+
+        Parameters
+        ----------
+        t
+            Time in the model's unit.
+        params
+            :class:`lmfit.Parameters` of a fit, or a mapping of names to numbers.
+
+        Notes
+        -----
+        As Wei et al. (2024) divide a curve: *initial* until its acceleration is greatest, *accelerating* from
+        there to the time of the greatest velocity, *stable* after it, while the velocity decays to zero.
+        """
+        return _milestones.stages(self, np.asarray(t, np.float64), params)
+
+    def stabilisation_time(
+        self, fitted: Any, *, fraction: float | None = None, velocity: float | None = None
+    ) -> Estimate:
+        """
+        Time after which a fraction of the settlement is reached, or the velocity stays below a threshold.
+
+        Parameters
+        ----------
+        fitted
+            An lmfit result, whose covariance gives the standard deviation, or parameters.
+        fraction
+            Share of the final settlement, between 0 and 1; 0.95 when neither is given.
+        velocity
+            Threshold of the absolute velocity, in units of the data per unit of time.
+
+        Returns
+        -------
+        Estimate
+            ``value`` in the model's unit of time and ``std``, its standard deviation to first order; NaN where
+            it is not known, infinite ``value`` where the velocity never falls below the threshold.
+
+        Raises
+        ------
+        InputError
+            When both are given, `fraction` is not between 0 and 1, `velocity` is not above zero, or a fraction
+            is asked of a curve without a final settlement.
+        """
+        return _milestones.stabilisation_time(self, fitted, fraction=fraction, velocity=velocity)
+
+    # Units
+
+    def with_unit(self, time_unit: TimeUnit) -> TimeModel:
+        """Return the same family with another unit of time; hints of parameters are not carried over."""
+        return type(self)(time_unit, prefix=self.prefix, nan_policy=self.nan_policy, **self.options())
+
+    def convert(self, params: Mapping[str, Any], time_unit: TimeUnit) -> dict[str, float]:
+        """
+        Numbers that give the same curve when time is in another unit.
+
+        Parameters
+        ----------
+        params
+            :class:`lmfit.Parameters` of a fit, or a mapping of names to numbers, in this model's unit.
+        time_unit
+            The unit wanted.
+
+        Returns
+        -------
+        dict
+            Values by name with prefix, for ``model.with_unit(time_unit)``.
+        """
+        factor = unit_days(self.time_unit) / unit_days(time_unit)
+        found = converted(self.values(params), self.units, factor)
+        return {self.prefix + name: float(value) for name, value in found.items()}
+
+    def options(self) -> dict[str, Any]:
+        """What else the constructor was given, by keyword: texts, numbers and lists of them."""
+        return {}
 
     @property
     def parameter_units(self) -> dict[str, str]:
@@ -183,94 +417,93 @@ class TimeModel(lmfit.Model, ABC):  # type: ignore[misc]  # lmfit has no types
         unit = self.time_unit if isinstance(self.time_unit, str) else f"({unit_days(self.time_unit):g} day)"
         return {self.prefix + name: text.replace("time", unit) for name, text in self.units.items()}
 
-    @abstractmethod
-    def _candidates(self, t: FloatArray, held: Mapping[str, float]) -> dict[str, FloatArray]:
-        """Columns of values to try for every parameter but amplitude and offset; `held` ones at their value."""
+    # Helpers
 
-    def _values(self, params: Mapping[str, Any]) -> dict[str, float]:
-        given = {name.removeprefix(self.prefix): getattr(value, "value", value) for name, value in params.items()}
-        given = {**self.fixed, "offset": 0.0, **given}
-        missing = [name for name in self.units if name not in given]
+    def _title(self) -> str:
+        return type(self).__name__
+
+    def _held_by_default(self) -> dict[str, float]:
+        """`fixed`, with values of this instance."""
+        return dict(self.fixed)
+
+    def _check_names(self, values: Mapping[str, Any]) -> None:
+        unknown = [name for name in values if name not in self.param_names]
+        if unknown:
+            msg = f"{', '.join(map(repr, unknown))} is no parameter: this model has {', '.join(self.param_names)}"
+            raise InputError(msg)
+
+    def _combined(self, columns: FloatArray, t: npt.ArrayLike, params: Mapping[str, Any]) -> FloatArray:
+        value = self.values(params)
+        amplitudes = np.array([value[name] for name in self.linear])
+        return np.reshape(np.tensordot(amplitudes, columns[..., 0], 1), np.shape(t))
+
+    def _best_candidate(
+        self, y: FloatArray, time: FloatArray, weight: FloatArray, held: Mapping[str, float]
+    ) -> dict[str, float]:
+        grid = {name: np.atleast_1d(column) for name, column in self.candidates(time, held).items()}
+        count = max((column.size for column in grid.values()), default=1)
+        grid = {name: np.broadcast_to(column, count) for name, column in grid.items()}
+        block = max(1, _CANDIDATE_VALUES // (time.size * (len(self.linear) + len(self.nonlinear))))
+        best, start = np.inf, dict[str, float]()
+        for first in range(0, count, block):
+            tried = {name: column[first : first + block] for name, column in grid.items()}
+            columns = self.basis(time, tried)[0]
+            misfit, found, coefficients = _project(columns, y, weight, [held.get(n) for n in (*self.linear, "offset")])
+            if misfit < best or not start:
+                best = misfit
+                start = {name: float(column[found]) for name, column in tried.items()}
+                start |= dict(zip((*self.linear, "offset"), map(float, coefficients), strict=True))
+        return {name: value for name, value in start.items() if name not in held}
+
+
+class _Function:
+    """What lmfit calls: the curve of one model, with its parameters' names as a signature."""
+
+    def __init__(self, model: TimeModel) -> None:
+        self.model = model
+        self.__name__ = type(model).__name__
+
+    @property
+    def __signature__(self) -> inspect.Signature:
+        names = ["t", *self.model.units]
+        return inspect.Signature([inspect.Parameter(name, inspect.Parameter.POSITIONAL_OR_KEYWORD) for name in names])
+
+    def __call__(self, t: npt.ArrayLike, offset: float = 0.0, **values: float) -> FloatArray:
+        model = self.model
+        given = {**model.fixed, **model.held(), **values}
+        missing = [name for name in (*model.linear, *model.nonlinear) if name not in given]
         if missing:
-            msg = f"params must hold {', '.join(self.units)}, got {', '.join(params)}: {', '.join(missing)} missing"
+            msg = f"eval needs t and {', '.join(model.units)}: {', '.join(missing)} missing"
             raise InputError(msg)
-        return {name: float(given[name]) for name in self.units}
-
-    def _checked(
-        self, data: npt.ArrayLike, t: npt.ArrayLike, weights: npt.ArrayLike | None
-    ) -> tuple[FloatArray, FloatArray, FloatArray]:
-        """Finite values, their times and weights, or an error that says what does not go together."""
-        time = np.asarray(t)
-        if time.dtype.kind in "Mm":
-            msg = (
-                "t must be numbers in the model's unit of time, got dates: use to_elapsed(dates, unit=model.time_unit)"
-            )
-            raise InputError(msg)
-        values, time = np.asarray(data, np.float64), time.astype(np.float64)
-        if values.ndim != 1 or values.shape != time.shape:
-            msg = f"data and t must be one series of one length, got shapes {values.shape} and {time.shape}"
-            raise InputError(msg)
-        if not np.isfinite(time).all():
-            msg = "t must be finite, got NaN or infinity"
-            raise InputError(msg)
-        weight = np.ones_like(values) if weights is None else np.asarray(weights, np.float64)
-        if weight.ndim and weight.shape != values.shape:
-            msg = f"weights must be one number or have the shape of data {values.shape}, got {weight.shape}"
-            raise InputError(msg)
-        valid = np.isfinite(values)
-        weight = np.broadcast_to(weight, values.shape)[valid]
-        _check_weights(weight)
-        count, needed = np.count_nonzero(weight), len(self.units) - len(self.fixed)
-        if count <= needed:
-            msg = f"data must hold more than {needed} finite values of non-zero weight, got {count}"
-            raise InputError(msg)
-        return values[valid], time[valid], weight
-
-
-class _Result(lmfit.model.ModelResult):  # type: ignore[misc]  # lmfit has no types
-    """lmfit's result, whose band of uncertainty is not of width zero where nothing is known about it."""
-
-    def eval_uncertainty(
-        self, params: lmfit.Parameters | None = None, sigma: float = 1, dscale: float = 0.01, **kwargs: Any
-    ) -> FloatArray:
-        """As lmfit's; NaN where a parameter has no standard error, for which lmfit gives 0."""
-        used = self.params if params is None else params
-        if any(parameter.stderr is None for parameter in used.values()):
-            return np.full_like(self.eval(params, **kwargs), np.nan)
-        band: FloatArray = super().eval_uncertainty(params, sigma, dscale, **kwargs)
-        return band
-
-
-def _check_weights(weight: FloatArray) -> None:
-    """Refuse weights of valid data that no standard deviation gives; those of missing data are not used."""
-    refused = ~(np.isfinite(weight) & (weight >= 0))
-    if not refused.any():
-        return
-    first = weight[refused][0]
-    cause = "a standard deviation of 0, as a series has at its first epoch, gives inf; " if np.isposinf(first) else ""
-    msg = (
-        "weights must be finite and not negative (one over the standard deviation), "
-        f"got {first:g} at {np.count_nonzero(refused)} of {weight.size} values of data: "
-        f"{cause}set data to NaN there, as in displacement.where(displacement_std > 0)"
-    )
-    raise InputError(msg)
+        columns = model.basis(np.ravel(t), given)[0]
+        amplitudes = np.array([given[name] for name in model.linear])
+        result: FloatArray = offset + np.tensordot(amplitudes, columns[..., 0], 1)
+        return np.reshape(result, np.shape(t))
 
 
 def _project(
-    unit: FloatArray, y: FloatArray, weight: FloatArray, amplitude: float | None, offset: float | None
-) -> tuple[int, tuple[float, float]]:
-    """Best row of `unit` for ``offset + amplitude * row`` in weighted least squares, with its coefficients."""
-    w = weight**2
-    if offset is None:  # centred sums eliminate the offset
-        shift, level = (unit @ w / w.sum())[:, np.newaxis], w @ y / w.sum()
-    else:
-        shift, level = np.zeros((len(unit), 1)), offset
-    row, rest = unit - shift, y - level
-    power = row**2 @ w
-    if amplitude is None:
-        scale = np.divide(row @ (w * rest), power, out=np.zeros(len(unit)), where=power > 0)
-    else:
-        scale = np.full(len(unit), amplitude)
-    misfit = ((rest - scale[:, np.newaxis] * row) ** 2) @ w
+    columns: FloatArray, y: FloatArray, weight: FloatArray, held: list[float | None]
+) -> tuple[float, int, FloatArray]:
+    """Best curve of ``offset + sum of coefficient * column``: its misfit, its number, its coefficients.
+
+    `columns` is (linear, times, curves); `held` has the coefficients that stay, the offset last.
+    """
+    ones = np.ones((1, *columns.shape[1:]))
+    design = np.moveaxis(np.concatenate([columns, ones]), -1, 0) * weight  # (curves, linear + 1, times)
+    right = y * weight
+    known = np.array([0.0 if value is None else value for value in held])
+    free = [row for row, value in enumerate(held) if value is None]
+    rest = right - known @ design  # (curves, times)
+    coefficients = np.broadcast_to(known, (len(design), known.size)).copy()
+    if free:
+        part = design[:, free]
+        size = np.sqrt((part**2).sum(-1, keepdims=True))
+        part = part / np.where(size > 0, size, 1.0)
+        # Columns of a candidate may be alike: the pseudo-inverse then shares the amplitude between them.
+        normal = np.linalg.pinv(part @ part.swapaxes(-1, -2), rcond=1e-12, hermitian=True)
+        solved = (normal @ (part @ rest[..., None]))[..., 0]
+        rest = rest - (solved[:, None] @ part)[:, 0]
+        coefficients[:, free] = solved / np.where(size > 0, size, 1.0)[..., 0]
+    misfit = (rest**2).sum(-1)
     best = int(np.argmin(misfit))
-    return best, (float(scale[best]), float(level - scale[best] * shift[best, 0]))
+    return float(misfit[best]), best, coefficients[best]

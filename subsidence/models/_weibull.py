@@ -3,38 +3,55 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from subsidence._kernels.accelerate import jit
 from subsidence.models._base import TimeModel
 from subsidence.typing import FloatArray
 
 __all__ = ["Weibull"]
 
-#: exp of this is still a number whose square is one.
-_LARGEST_EXPONENT = 300.0
+
+@jit
+def _curve(t: FloatArray, p: FloatArray, columns: FloatArray, gradient: FloatArray) -> None:
+    """1 - exp(-eta s**lam) with s = t - t0; rows of `p` are eta, lam, t0."""
+    for i in range(t.size):
+        for k in range(p.shape[1]):
+            eta, lam, since = p[0, k], p[1, k], t[i] - p[2, k]
+            if since <= 0.0 or eta <= 0.0:
+                columns[0, i, k] = 0.0
+                gradient[0, i, k] = max(since, 0.0) ** lam if eta <= 0.0 else 0.0
+                gradient[1, i, k] = 0.0
+                gradient[2, i, k] = 0.0
+                continue
+            logarithm = np.log(since)
+            power = np.exp(lam * logarithm)
+            left = np.exp(-eta * power)
+            columns[0, i, k] = 1.0 - left
+            gradient[0, i, k] = power * left
+            gradient[1, i, k] = eta * power * logarithm * left
+            gradient[2, i, k] = -eta * lam * power / since * left
 
 
-def _weibull(
-    t: npt.ArrayLike, *, w_m: float = 1.0, eta: float = 1.0, lam: float = 2.0, t0: float = 0.0, offset: float = 0.0
-) -> FloatArray:
-    since = np.maximum(np.asarray(t, np.float64) - t0, 0.0)
-    # eta is kept from negative values here and not by a bound of lmfit's: those map a parameter as if it
-    # were of the order of one, and eta is 1e-8 when time is in days.
-    result: FloatArray = offset - w_m * np.expm1(-np.minimum(np.maximum(eta, 0.0) * since**lam, _LARGEST_EXPONENT))
-    return result
-
-
-def _weibull_velocity(t: FloatArray, w_m: float, eta: float, lam: float, t0: float, **_: float) -> FloatArray:
-    since = np.maximum(t - t0, 0.0)
-    rate = max(eta, 0.0) * lam
-    if rate == 0 or w_m == 0:
-        return np.zeros_like(since)
-    with np.errstate(divide="ignore"):  # for lam < 1 the rate at the onset is infinite
-        result: FloatArray = w_m * rate * since ** (lam - 1) * np.exp(-eta * since**lam)
-    return np.where(t < t0, 0.0, result)
+@jit
+def _rates(t: FloatArray, p: FloatArray, velocity: FloatArray, acceleration: FloatArray) -> None:
+    for i in range(t.size):
+        for k in range(p.shape[1]):
+            eta, lam, since = p[0, k], p[1, k], t[i] - p[2, k]
+            velocity[0, i, k] = 0.0
+            acceleration[0, i, k] = 0.0
+            if since < 0.0 or eta <= 0.0 or lam <= 0.0:
+                continue
+            x = eta * since**lam
+            left = np.exp(-x)
+            if left == 0.0:
+                continue
+            velocity[0, i, k] = eta * lam * since ** (lam - 1.0) * left
+            bend = (lam - 1.0) - lam * x
+            if bend != 0.0:
+                acceleration[0, i, k] = eta * lam * since ** (lam - 2.0) * left * bend
 
 
 class Weibull(TimeModel):
@@ -96,17 +113,22 @@ class Weibull(TimeModel):
     2.389
     """
 
-    function = staticmethod(_weibull)
-    derivative = staticmethod(_weibull_velocity)
-    units: ClassVar[Mapping[str, str]] = {
+    curve = staticmethod(_curve)
+    rates = staticmethod(_rates)
+    nonlinear = ("eta", "lam", "t0")
+    final = "w_m"
+    units: Mapping[str, str] = {
         "w_m": "data",
         "eta": "time**-lam",
         "lam": "1",
         "t0": "time",
         "offset": "data",
     }
-    bounds: ClassVar[Mapping[str, tuple[float, float]]] = {"lam": (0.3, 8.0)}
-    fixed: ClassVar[Mapping[str, float]] = {"t0": 0.0}
+    # eta is kept from negative values in the curve and not by a bound of lmfit's: those map a parameter as if
+    # it were of the order of one, and eta is 1e-8 when time is in days.
+    positive = frozenset({"eta", "lam"})
+    bounds: Mapping[str, tuple[float, float]] = {"lam": (0.3, 8.0)}
+    fixed: Mapping[str, float] = {"t0": 0.0}
 
     def time_of_peak(self, params: Mapping[str, Any]) -> float:
         """
@@ -127,7 +149,7 @@ class Weibull(TimeModel):
         >>> Weibull().time_of_peak({"w_m": 1.0, "eta": 0.068, "lam": 2.5})
         2.3892244...
         """
-        value = self._values(params)
+        value = self.values(params)
         eta, lam = value["eta"], value["lam"]
         if eta <= 0:
             return float("nan")
@@ -154,7 +176,7 @@ class Weibull(TimeModel):
         >>> Weibull().peak_velocity({"w_m": 1.0, "eta": 0.068, "lam": 2.5})
         0.34455427...
         """
-        value = self._values(params)
+        value = self.values(params)
         w_m, eta, lam = value["w_m"], value["eta"], value["lam"]
         if eta <= 0 or w_m == 0:
             return 0.0
@@ -163,7 +185,8 @@ class Weibull(TimeModel):
         power = (lam - 1) / lam
         return float(w_m * (eta * lam) ** (1 / lam) * ((lam - 1) / np.e) ** power)
 
-    def _candidates(self, t: FloatArray, held: Mapping[str, float]) -> dict[str, FloatArray]:
+    def candidates(self, t: FloatArray, held: Mapping[str, float]) -> dict[str, FloatArray]:
+        """Columns of values to try: onset, shape, and the time in which 63 % of the settlement happens."""
         first, last = float(t.min()), float(t.max())
         span = (last - first) or 1.0
         onset = held.get("t0")

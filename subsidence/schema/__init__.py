@@ -7,6 +7,8 @@ on a result, because xarray carries an input's attributes through arithmetic whe
 from subsidence.schema._kinds import (
     ARCS,
     CLOSURES,
+    COMPARISON,
+    FITS,
     GNSS,
     INTERFEROGRAMS,
     KINDS,
@@ -27,6 +29,8 @@ from subsidence.schema._variables import VARIABLES, Variable
 __all__ = [
     "ARCS",
     "CLOSURES",
+    "COMPARISON",
+    "FITS",
     "GNSS",
     "INTERFEROGRAMS",
     "KINDS",

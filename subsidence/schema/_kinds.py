@@ -9,6 +9,8 @@ from subsidence.schema._schema import Field, Schema
 __all__ = [
     "ARCS",
     "CLOSURES",
+    "COMPARISON",
+    "FITS",
     "GNSS",
     "INTERFEROGRAMS",
     "KINDS",
@@ -43,6 +45,14 @@ class Status(IntEnum):
     OTHER_PART = 6
     #: no accepted arc leads here
     NO_ARC = 7
+    #: a parameter of the time function ended at its bound
+    AT_BOUND = 8
+    #: the record does not say how large the settlement becomes, as when it ends before the velocity peaks
+    NOT_IDENTIFIABLE = 9
+    #: fewer valid epochs than the time function needs
+    TOO_FEW_EPOCHS = 10
+    #: the series goes clearly both ways, which a curve of one sign cannot follow
+    MIXED_SIGNS = 11
 
 
 #: Attributes of a ``status`` variable, in CF's form.
@@ -271,7 +281,7 @@ SERIES = Schema(
     (
         Field("time", (("time",),), required=True, coordinate=True),
         Field("displacement", (("time", "place"), ("time",)), required=True),
-        Field("displacement_std", (("time", "place"), ("time",))),
+        *(Field(name, (("time", "place"), ("time",))) for name in ("displacement_std", "lower", "upper")),
         *(
             Field(name, (_PLACE, (), ("window", "place"), ("window",)))
             for name in (
@@ -325,6 +335,55 @@ SERIES = Schema(
         "reference": "the place or area whose displacement is zero, in words; its numbers in reference_*",
         "reference_time": "the epoch whose displacement is zero, ISO 8601",
     },
+)
+
+_PARAMETER = (("place", "parameter"), ("parameter",))
+_AT_PLACE = (_PLACE, ())
+
+FITS = Schema(
+    "FITS",
+    "A time function fitted to every series.",
+    (
+        *(Field(name, _PARAMETER, required=True) for name in ("estimate", "estimate_std", "optimum")),
+        Field("covariance", (("place", "parameter", "parameter_2"), ("parameter", "parameter_2")), required=True),
+        *(Field(name, _AT_PLACE, required=True) for name in ("rmse", "noise_std", "epoch_count", "status")),
+        *(Field(name, _AT_PLACE) for name in ("r_squared", "noise_autocorrelation", "aicc", "bic")),
+        *(Field(name, _AT_PLACE) for name in ("time_of_peak", "record_start", "record_end")),
+        Field("parameter", (("parameter",),), required=True, coordinate=True),
+        Field("parameter_2", (("parameter_2",),), required=True, coordinate=True),
+        Field("parameter_units", (("parameter",),), required=True, coordinate=True),
+        Field("wavelength", ((),), coordinate=True),
+        *_GEOMETRY,
+        *_COORDINATES,
+    ),
+    attributes={
+        "model": "the time function in words",
+        "model_spec": "the time function as text from which it is made again",
+        "time_unit": "unit of time of the parameters",
+        "origin": "date of t = 0, ISO 8601",
+        "noise": "'white' or 'autocorrelated': what the covariance allows for",
+        "loss": "'linear' (least squares), 'huber' or 'cauchy'",
+        "component": "'los' (towards the satellite), 'up' or 'east'",
+    },
+)
+
+COMPARISON = Schema(
+    "COMPARISON",
+    "How well several time functions fit the same series.",
+    (
+        Field("model", (("model",),), required=True, coordinate=True),
+        *(
+            Field(name, (("model", "place"), ("model",)))
+            for name in (
+                *("rmse", "r_squared", "aicc", "bic", "akaike_weight", "forecast_rmse", "forecast_coverage"),
+                *("parameter_count", "status"),
+            )
+        ),
+        *(Field(f"{name}_all", (("model",),)) for name in ("rmse", "aicc", "bic", "akaike_weight", "forecast_rmse")),
+        Field("best_model", _AT_PLACE),
+        *_GEOMETRY,
+        *_COORDINATES,
+    ),
 )
 
 LEVELLING = Schema(
@@ -392,6 +451,8 @@ KINDS: dict[str, Schema] = {
         SOLUTION,
         RESIDUALS,
         SERIES,
+        FITS,
+        COMPARISON,
         LEVELLING,
         GNSS,
         MATCHED,
