@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-import lmfit
 import numpy as np
 import numpy.typing as npt
 from scipy import optimize
@@ -16,12 +16,15 @@ from subsidence.typing import FloatArray
 if TYPE_CHECKING:
     from subsidence.models._base import TimeModel
 
-__all__ = ["Estimate", "stabilisation_time", "stages"]
+__all__ = ["Criterion", "Estimate", "crossing", "settling_term", "stabilisation_time", "stages"]
 
 #: Times at which a peak of the acceleration is sought before it is refined.
 _NODES = 400
-#: A threshold not reached within so many times the time of the peak is never reached.
-_FARTHEST = 2.0**40
+#: Nodes of one pass of the search for a time, which narrows it by as many.
+_NODES_OF_A_SEARCH = 64
+#: Powers of two, times the time from onset to peak (or the unit of time where these are one), at which a bracket
+#: of the time is sought: what is not reached by the last of them is never reached.
+_POWERS = np.arange(-40, 60)
 
 
 class Estimate(NamedTuple):
@@ -65,91 +68,152 @@ def _time_of_peak_acceleration(model: TimeModel, peak: float, params: Mapping[st
 def stabilisation_time(model: TimeModel, fitted: Any, *, fraction: float | None, velocity: float | None) -> Estimate:
     """See :meth:`TimeModel.stabilisation_time`."""
     params = getattr(fitted, "params", fitted)
-    misses = _threshold(model, fraction, velocity)
-    value = _crossing(model, params, misses)
+    term = settling_term(model)
+    criterion = Criterion.checked(term, fraction, velocity)
+    own = {name.removeprefix(term.prefix): value for name, value in params.items() if name.startswith(term.prefix)}
+    value, gradient = crossing(
+        term, term.values({term.prefix + name: number for name, number in own.items()}), criterion
+    )
     covariance, names = getattr(fitted, "covar", None), getattr(fitted, "var_names", None)
     if covariance is None or names is None or not np.isfinite(value):
         return Estimate(value, float("nan"))
-    gradient = []
-    for name in names:
-        step = 1e-4 * (params[name].stderr or abs(params[name].value) or 1.0)
-        sides = [_crossing(model, _moved(params, name, sign * step), misses) for sign in (-1, 1)]
-        gradient.append((sides[1] - sides[0]) / (2 * step))
-    slope = np.array(gradient)
+    slope = _slope_of_varied(params, names, {term.prefix + name: number for name, number in gradient.items()})
     return Estimate(value, float(np.sqrt(slope @ covariance @ slope)))
 
 
-def _threshold(
-    model: TimeModel, fraction: float | None, velocity: float | None
-) -> Callable[[float, Mapping[str, Any]], float]:
-    """Function of time and parameters that is positive before the settlement counts as stable."""
-    if fraction is not None and velocity is not None:
-        msg = f"give fraction or velocity, got both ({fraction:g} and {velocity:g})"
-        raise InputError(msg)
-    if velocity is not None:
-        if not velocity > 0:
-            msg = f"velocity must be above zero, got {velocity!r}: it is a threshold of the absolute velocity"
+@dataclass(frozen=True)
+class Criterion:
+    """When a settlement counts as stable: a share of it reached, or slower than a velocity for good."""
+
+    fraction: float | None
+    velocity: float | None
+
+    @classmethod
+    def checked(cls, term: TimeModel, fraction: float | None, velocity: float | None) -> Criterion:
+        """Check what the caller gave; 95 % when that is nothing."""
+        if fraction is not None and velocity is not None:
+            msg = f"give fraction or velocity, got both ({fraction:g} and {velocity:g})"
             raise InputError(msg)
-        return lambda time, params: abs(float(_settling(model).velocity(time, _own(model, params)))) - velocity
-    share = 0.95 if fraction is None else fraction
-    if not 0 < share < 1:
-        msg = f"fraction must lie between 0 and 1, got {fraction!r}"
-        raise InputError(msg)
-    if _settling(model).final is None:
-        msg = f"{type(model).__name__} has no final settlement of which to reach a fraction: give velocity="
-        raise InputError(msg)
+        if velocity is not None:
+            if not 0 < velocity < np.inf:
+                msg = f"velocity must be above zero, got {velocity!r}: it is a threshold of the absolute velocity"
+                raise InputError(msg)
+            return cls(None, float(velocity))
+        share = 0.95 if fraction is None else fraction
+        if not 0 < share < 1:
+            msg = f"fraction must lie between 0 and 1, got {fraction!r}"
+            raise InputError(msg)
+        if term.final is None:
+            msg = f"{type(term).__name__} has no final settlement of which to reach a fraction: give velocity="
+            raise InputError(msg)
+        return cls(float(share), None)
 
-    def left(time: float, params: Mapping[str, Any]) -> float:
-        final = model.final_settlement(params)
-        return float(model.residual_settlement(time, params)) / final - (1 - share) if final else float("nan")
-
-    return left
-
-
-def _settling(model: TimeModel) -> TimeModel:
-    return getattr(model, "settling", None) or model
-
-
-def _own(model: TimeModel, params: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Parameters of the term that settles, out of a sum's."""
-    prefix = _settling(model).prefix
-    return {name: value for name, value in params.items() if name.startswith(prefix)}
+    def misses(self, term: TimeModel, values: Mapping[str, float], t: FloatArray) -> FloatArray:
+        """Positive while the settlement is not stable yet."""
+        if self.fraction is not None:
+            return self.fraction - term.basis(t, values)[0][0, :, 0]
+        return np.abs(_velocity(term, values, t)) - self.velocity
 
 
-def _crossing(
-    model: TimeModel, params: Mapping[str, Any], misses: Callable[[float, Mapping[str, Any]], float]
-) -> float:
-    """Last time at which `misses` changes from positive to negative; it falls after the peak of velocity."""
-    peak = model.time_of_peak(params)
-    start = peak if np.isfinite(peak) else model.values(params).get("t0", 0.0)
-    if np.isnan(misses(start + 1e-12 * (abs(start) or 1.0), params)):
-        return float("nan")
-    if misses(start, params) <= 0:
-        # A curve that is slower than the threshold at its fastest is stable from the beginning; one that has
-        # reached the fraction before its peak did so earlier.
-        return _backwards(model, params, misses, start)
-    step = max(abs(start), 1e-6)
-    while misses(start + step, params) > 0:
-        step *= 2
-        if step > _FARTHEST * max(abs(start), 1.0):
-            return float("inf")
-    return float(optimize.brentq(lambda time: misses(time, params), start, start + step, xtol=1e-13, rtol=1e-14))
+def settling_term(model: TimeModel) -> TimeModel:
+    """The term of a sum that settles; a model that is no sum itself."""
+    term: TimeModel = getattr(model, "settling", None) or model
+    return term
 
 
-def _backwards(
-    model: TimeModel, params: Mapping[str, Any], misses: Callable[[float, Mapping[str, Any]], float], start: float
-) -> float:
-    onset = model.values(params).get("t0", 0.0)
-    if onset >= start or misses(onset, params) <= 0:
-        return onset
-    return float(optimize.brentq(lambda time: misses(time, params), onset, start))
+def crossing(term: TimeModel, values: Mapping[str, float], criterion: Criterion) -> tuple[float, dict[str, float]]:
+    """
+    Time from which a settlement is stable, and its derivatives by the parameters.
+
+    `values` are by name without prefix. NaN when nothing settles, infinite when that time never comes.
+    """
+    nothing = dict.fromkeys(term.units, 0.0)
+    params = {term.prefix + name: value for name, value in values.items()}
+    peak = term.time_of_peak(params)
+    onset = values.get("t0", 0.0)
+    if not any(values[name] for name in term.linear):
+        return float("nan"), nothing
+    start = peak if np.isfinite(peak) else onset
+    first = float(criterion.misses(term, values, np.array([start]))[0])
+    if np.isnan(first):
+        return float("nan"), nothing
+    if first <= 0:
+        if criterion.velocity is not None:  # slower than the threshold at its fastest
+            return onset, nothing
+        low, high = _before(term, values, criterion, start)
+    else:
+        low, high = _after(term, values, criterion, start)
+    if not np.isfinite(high) or low == high:
+        return high, nothing
+    while high - low > 1e-12 * max(abs(low), abs(high), 1e-300):
+        nodes = np.linspace(low, high, _NODES_OF_A_SEARCH)
+        past = criterion.misses(term, values, nodes) <= 0
+        at = max(int(np.argmax(past)), 1)
+        if nodes[at] - nodes[at - 1] >= high - low:
+            break
+        low, high = float(nodes[at - 1]), float(nodes[at])
+    time = 0.5 * (low + high)
+    return time, _derivatives(term, values, criterion, time)
 
 
-def _moved(params: Mapping[str, Any], name: str, step: float) -> Mapping[str, Any]:
-    """Parameters with one of them a step further; those tied to it follow."""
-    if isinstance(params, lmfit.Parameters):
-        moved: lmfit.Parameters = params.copy()
+def _after(term: TimeModel, values: Mapping[str, float], criterion: Criterion, start: float) -> tuple[float, float]:
+    """Bracket of the crossing after `start`, by steps that double."""
+    distance = (abs(start - values.get("t0", 0.0)) or 1.0) * 2.0**_POWERS
+    past = criterion.misses(term, values, start + distance) <= 0
+    if not past.any():
+        return start, float("inf")
+    at = int(np.argmax(past))
+    return start + (distance[at - 1] if at else 0.0), start + distance[at]
+
+
+def _before(term: TimeModel, values: Mapping[str, float], criterion: Criterion, start: float) -> tuple[float, float]:
+    """Bracket of a fraction that is reached before the velocity peaks."""
+    onset = values.get("t0", 0.0)
+    distance = (abs(start - onset) or 1.0) * 2.0**_POWERS
+    open_still = criterion.misses(term, values, start - distance) > 0
+    if not open_still.any():
+        return onset, onset
+    at = int(np.argmax(open_still))
+    return start - distance[at], start - (distance[at - 1] if at else 0.0)
+
+
+def _derivatives(term: TimeModel, values: Mapping[str, float], criterion: Criterion, time: float) -> dict[str, float]:
+    """By implicit differentiation of what `criterion` misses."""
+    amplitudes = np.array([values[name] for name in term.linear])
+    owner = term.owner or (0,) * len(term.nonlinear)
+    free = [row for row, name in enumerate(term.nonlinear) if name not in term.constants]
+    result = dict.fromkeys(term.units, 0.0)
+    velocity, acceleration = (rate[:, 0, 0] for rate in term.basis_rates(np.array([time]), values))
+    if criterion.fraction is not None:
+        gradient = term.basis(np.array([time]), values)[1][:, 0, 0]
+        slope = velocity[0]
+        by = {term.nonlinear[row]: gradient[row] for row in free}
+    else:
+        step = 1e-5 * max(abs(time - values.get("t0", 0.0)), 1e-9)
+        sides = term.basis(np.array([time - step, time + step]), values)[1][:, :, 0]
+        change = (sides[:, 1] - sides[:, 0]) / (2 * step)
+        slope = float(amplitudes @ acceleration)
+        by = {term.nonlinear[row]: amplitudes[owner[row]] * change[row] for row in free}
+        by |= dict(zip(term.linear, velocity, strict=True))
+    for name, value in by.items():
+        result[name] = float(-value / slope)
+    return result
+
+
+def _velocity(term: TimeModel, values: Mapping[str, float], t: FloatArray) -> FloatArray:
+    amplitudes = np.array([values[name] for name in term.linear])
+    result: FloatArray = np.tensordot(amplitudes, term.basis_rates(t, values)[0][..., 0], 1)
+    return result
+
+
+def _slope_of_varied(params: Any, names: Sequence[str], gradient: Mapping[str, float]) -> FloatArray:
+    """Derivatives by the parameters that were varied; those tied to one of them move with it."""
+    tied = [name for name in gradient if getattr(params[name], "expr", None)] if hasattr(params, "copy") else []
+    slope = np.array([gradient.get(name, 0.0) for name in names])
+    for column, name in enumerate(names if tied else ()):
+        moved = params.copy()
+        step = 1e-6 * (abs(params[name].value) or 1.0)
         moved[name].set(value=params[name].value + step)
         moved.update_constraints()
-        return dict(moved.items())
-    return {**params, name: params[name] + step}
+        slope[column] += sum(gradient[other] * (moved[other].value - params[other].value) / step for other in tied)
+    return slope

@@ -12,6 +12,7 @@ __all__ = [
     "COMPARISON",
     "FITS",
     "GNSS",
+    "HINDCAST",
     "INTERFEROGRAMS",
     "KINDS",
     "LEVELLING",
@@ -21,6 +22,7 @@ __all__ = [
     "SERIES",
     "SLC",
     "SOLUTION",
+    "STABILISATION",
     "STATUS",
     "UNWRAPPING_ERRORS",
     "Status",
@@ -323,6 +325,8 @@ SERIES = Schema(
         ),
         *_POINT_QUALITY,
         Field("temperature", (("time",),), coordinate=True),
+        Field("sensor", (("time",),), coordinate=True),
+        *(Field(name, (_PLACE, ())) for name in ("datum_shift", "datum_shift_std")),
         Field("atmosphere", (("time", "place"), ("time",))),
         Field("atmospheric_std", (("time",),)),
         Field("perpendicular_baseline", (("time",), ("time", "place")), coordinate=True),
@@ -365,6 +369,38 @@ FITS = Schema(
         "loss": "'linear' (least squares), 'huber' or 'cauchy'",
         "component": "'los' (towards the satellite), 'up' or 'east'",
     },
+)
+
+STABILISATION = Schema(
+    "STABILISATION",
+    "When the ground has settled, from a time function.",
+    (
+        *(Field(f"stabilisation_{name}", _AT_PLACE) for name in ("date", "duration", "std")),
+        *_GEOMETRY,
+        *_COORDINATES,
+    ),
+)
+
+HINDCAST = Schema(
+    "HINDCAST",
+    "A series beside what a time function fitted to an earlier one foretold.",
+    (
+        Field("time", (("time",),), required=True, coordinate=True),
+        *(
+            Field(name, (("time", "place"), ("time",)))
+            for name in ("displacement", "predicted", "lower", "upper", "misfit")
+        ),
+        *(
+            Field(name, _AT_PLACE)
+            for name in (
+                *("datum_shift", "datum_shift_std", "misfit_rmse", "largest_misfit", "forecast_coverage"),
+                *("within_tolerance", "status"),
+            )
+        ),
+        *_GEOMETRY,
+        *_COORDINATES,
+    ),
+    attributes={"tolerance": "largest misfit that counts as stable, m", "level": "probability of the band"},
 )
 
 COMPARISON = Schema(
@@ -453,6 +489,8 @@ KINDS: dict[str, Schema] = {
         SERIES,
         FITS,
         COMPARISON,
+        STABILISATION,
+        HINDCAST,
         LEVELLING,
         GNSS,
         MATCHED,

@@ -41,6 +41,7 @@ class Stream(IntEnum):
     LAND_COVER = 14
     CALIBRATION = 15
     POINT_AMPLITUDE = 16
+    SETTLEMENT = 17
 
 
 def generator(seed: int, stream: Stream, *place: int) -> np.random.Generator:
