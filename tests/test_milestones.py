@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from subsidence.errors import InputError
-from subsidence.models import Weibull
+from subsidence.models import Logistic, Seasonal, Weibull
 
 PARAMS = {"w_m": -0.2, "eta": 0.068, "lam": 2.5}
 
@@ -58,6 +58,17 @@ def test_stages_of_the_paper():
     assert t[stage == "stable"][0] == pytest.approx(2.389, abs=0.03)
     # the paper asks lam > 2 for an acceleration that rises first
     assert "initial" not in model.stages(t, {**PARAMS, "lam": 1.8})
+
+
+def test_a_curve_on_the_whole_axis_has_stages_before_time_zero():
+    # a logistic accelerates most where its share is (3 - sqrt(3)) / 6, ln(2 + sqrt(3)) / c before its peak
+    params = {"b": -1.0, "a": 1.0, "c": 2.0}
+    rise = -np.log(2 + np.sqrt(3)) / 2.0
+    t = np.array([rise - 1e-3, rise + 1e-3, -1e-3, 1e-3])
+    assert Logistic().stages(t, params).tolist() == ["initial", "accelerating", "accelerating", "stable"]
+    in_sum = Seasonal() + Logistic(prefix="l_")
+    named = {f"l_{name}": value for name, value in params.items()} | {"sine": 0.0, "cosine": 0.0}
+    assert in_sum.stages(t[1:], named).tolist() == ["accelerating", "accelerating", "stable"]
 
 
 def test_what_is_still_to_come():

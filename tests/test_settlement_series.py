@@ -34,6 +34,14 @@ def test_noise_has_the_stated_std_and_correlation(rho):
     np.testing.assert_allclose(np.cov(noise), expected, atol=0.03)
 
 
+def test_origin_is_where_time_begins():
+    time = np.datetime64("2019-01-06", "ns") + np.arange(10) * np.timedelta64(12, "D")
+    params = {**PARAMS, "eta": 0.5}
+    _, truth = simulate.settlement_series(models.Weibull(), params, time=time, origin="2018-01-06", noise_std=0.0)
+    t = (365 + np.arange(10) * 12) / 365.25
+    np.testing.assert_allclose(truth.displacement[:, 0], -0.2 * (1 - np.exp(-0.5 * t**2.5)), rtol=1e-12)
+
+
 def test_seed_decides():
     first, again, other = (
         simulate.settlement_series(models.Weibull(), PARAMS, seed=seed)[0].displacement.values for seed in (1, 1, 2)

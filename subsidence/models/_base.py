@@ -9,7 +9,6 @@ from least squares: variable projection on a grid) and everything that is done t
 
 from __future__ import annotations
 
-import inspect
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
@@ -21,8 +20,10 @@ import numpy.typing as npt
 from subsidence.errors import InputError
 from subsidence.models import _milestones
 from subsidence.models._check import checked_series
+from subsidence.models._function import CurveFunction
 from subsidence.models._milestones import Estimate
 from subsidence.models._result import Result
+from subsidence.models._start import best_candidate
 from subsidence.models._units import converted
 from subsidence.timescale import TimeUnit, unit_days
 from subsidence.typing import FloatArray
@@ -31,9 +32,6 @@ if TYPE_CHECKING:
     from subsidence.models._sum import SumModel
 
 __all__ = ["TimeModel"]
-
-#: Values of candidates' columns held at once by a guess, 64 MB.
-_CANDIDATE_VALUES = 2**23
 
 
 class TimeModel(lmfit.Model, ABC):  # type: ignore[misc]  # lmfit has no types
@@ -94,7 +92,7 @@ class TimeModel(lmfit.Model, ABC):  # type: ignore[misc]  # lmfit has no types
         self.time_unit = time_unit
         words = time_unit if isinstance(time_unit, str) else f"{days:g} days"
         super().__init__(
-            _Function(self),
+            CurveFunction(self),
             independent_vars=["t"],
             prefix=prefix,
             nan_policy=nan_policy,
@@ -219,10 +217,11 @@ class TimeModel(lmfit.Model, ABC):  # type: ignore[misc]  # lmfit has no types
         self._check_names(values)
         y, time, weight = checked_series(data, t, weights, needed=len(self.units) - len(self.held()))
         params = self.make_params(**values)
+        self._check_constants(params)
         names = [name.removeprefix(self.prefix) for name in self.param_names]
         held = {name: params[self.prefix + name].value for name in names if not params[self.prefix + name].vary}
         held |= {name.removeprefix(self.prefix): float(value) for name, value in values.items()}
-        start = self._best_candidate(y, time, weight, held)
+        start = best_candidate(self, y, time, weight, held)
         for name, value in start.items():
             parameter = params[self.prefix + name]
             parameter.set(value=float(np.clip(value, parameter.min, parameter.max)))
@@ -270,6 +269,7 @@ class TimeModel(lmfit.Model, ABC):  # type: ignore[misc]  # lmfit has no types
             given = {name: kwargs[name] for name in self.param_names if name in kwargs}
             values = {name: getattr(value, "value", value) for name, value in given.items()}
             params = self.guess(data, t, weights=weights, **values)
+        self._check_constants(params)
         if weights is not None:
             weights = np.broadcast_to(np.asarray(weights, np.float64), np.shape(data))
         series, time = np.asarray(data, np.float64), np.asarray(t, np.float64)
@@ -422,88 +422,19 @@ class TimeModel(lmfit.Model, ABC):  # type: ignore[misc]  # lmfit has no types
     def _title(self) -> str:
         return type(self).__name__
 
-    def _held_by_default(self) -> dict[str, float]:
-        """`fixed`, with values of this instance."""
-        return dict(self.fixed)
-
     def _check_names(self, values: Mapping[str, Any]) -> None:
         unknown = [name for name in values if name not in self.param_names]
         if unknown:
             msg = f"{', '.join(map(repr, unknown))} is no parameter: this model has {', '.join(self.param_names)}"
             raise InputError(msg)
 
+    def _check_constants(self, params: lmfit.Parameters) -> None:
+        freed = [self.prefix + name for name in self.constants if params[self.prefix + name].vary]
+        if freed:
+            msg = f"{', '.join(sorted(freed))} cannot be estimated: give a value, set_param_hint(..., vary=False)"
+            raise InputError(msg)
+
     def _combined(self, columns: FloatArray, t: npt.ArrayLike, params: Mapping[str, Any]) -> FloatArray:
         value = self.values(params)
         amplitudes = np.array([value[name] for name in self.linear])
         return np.reshape(np.tensordot(amplitudes, columns[..., 0], 1), np.shape(t))
-
-    def _best_candidate(
-        self, y: FloatArray, time: FloatArray, weight: FloatArray, held: Mapping[str, float]
-    ) -> dict[str, float]:
-        grid = {name: np.atleast_1d(column) for name, column in self.candidates(time, held).items()}
-        count = max((column.size for column in grid.values()), default=1)
-        grid = {name: np.broadcast_to(column, count) for name, column in grid.items()}
-        block = max(1, _CANDIDATE_VALUES // (time.size * (len(self.linear) + len(self.nonlinear))))
-        best, start = np.inf, dict[str, float]()
-        for first in range(0, count, block):
-            tried = {name: column[first : first + block] for name, column in grid.items()}
-            columns = self.basis(time, tried)[0]
-            misfit, found, coefficients = _project(columns, y, weight, [held.get(n) for n in (*self.linear, "offset")])
-            if misfit < best or not start:
-                best = misfit
-                start = {name: float(column[found]) for name, column in tried.items()}
-                start |= dict(zip((*self.linear, "offset"), map(float, coefficients), strict=True))
-        return {name: value for name, value in start.items() if name not in held}
-
-
-class _Function:
-    """What lmfit calls: the curve of one model, with its parameters' names as a signature."""
-
-    def __init__(self, model: TimeModel) -> None:
-        self.model = model
-        self.__name__ = type(model).__name__
-
-    @property
-    def __signature__(self) -> inspect.Signature:
-        names = ["t", *self.model.units]
-        return inspect.Signature([inspect.Parameter(name, inspect.Parameter.POSITIONAL_OR_KEYWORD) for name in names])
-
-    def __call__(self, t: npt.ArrayLike, offset: float = 0.0, **values: float) -> FloatArray:
-        model = self.model
-        given = {**model.fixed, **model.held(), **values}
-        missing = [name for name in (*model.linear, *model.nonlinear) if name not in given]
-        if missing:
-            msg = f"eval needs t and {', '.join(model.units)}: {', '.join(missing)} missing"
-            raise InputError(msg)
-        columns = model.basis(np.ravel(t), given)[0]
-        amplitudes = np.array([given[name] for name in model.linear])
-        result: FloatArray = offset + np.tensordot(amplitudes, columns[..., 0], 1)
-        return np.reshape(result, np.shape(t))
-
-
-def _project(
-    columns: FloatArray, y: FloatArray, weight: FloatArray, held: list[float | None]
-) -> tuple[float, int, FloatArray]:
-    """Best curve of ``offset + sum of coefficient * column``: its misfit, its number, its coefficients.
-
-    `columns` is (linear, times, curves); `held` has the coefficients that stay, the offset last.
-    """
-    ones = np.ones((1, *columns.shape[1:]))
-    design = np.moveaxis(np.concatenate([columns, ones]), -1, 0) * weight  # (curves, linear + 1, times)
-    right = y * weight
-    known = np.array([0.0 if value is None else value for value in held])
-    free = [row for row, value in enumerate(held) if value is None]
-    rest = right - known @ design  # (curves, times)
-    coefficients = np.broadcast_to(known, (len(design), known.size)).copy()
-    if free:
-        part = design[:, free]
-        size = np.sqrt((part**2).sum(-1, keepdims=True))
-        part = part / np.where(size > 0, size, 1.0)
-        # Columns of a candidate may be alike: the pseudo-inverse then shares the amplitude between them.
-        normal = np.linalg.pinv(part @ part.swapaxes(-1, -2), rcond=1e-12, hermitian=True)
-        solved = (normal @ (part @ rest[..., None]))[..., 0]
-        rest = rest - (solved[:, None] @ part)[:, 0]
-        coefficients[:, free] = solved / np.where(size > 0, size, 1.0)[..., 0]
-    misfit = (rest**2).sum(-1)
-    best = int(np.argmin(misfit))
-    return float(misfit[best]), best, coefficients[best]

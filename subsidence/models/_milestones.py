@@ -47,8 +47,10 @@ def stages(model: TimeModel, t: FloatArray, params: Mapping[str, Any]) -> npt.ND
 def _time_of_peak_acceleration(model: TimeModel, peak: float, params: Mapping[str, Any]) -> float:
     """Where the acceleration is greatest before the peak of velocity; the onset when it only falls."""
     sign = np.sign(model.final_settlement(params)) or 1.0
+    term = settling_term(model)
     values = model.values(params)
-    onset = values.get("t0", -np.inf)
+    # A t0 that is a constant is an origin of time and no onset: such a curve is on the whole axis.
+    onset = -np.inf if "t0" in term.constants else values.get(term.prefix * (term is not model) + "t0", -np.inf)
     # Curves without onset rise from minus infinity: the width of their peak says how far to look back.
     width = abs(model.final_settlement(params) / model.peak_velocity(params))
     first = max(onset, peak - 10.0 * width)

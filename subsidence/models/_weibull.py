@@ -8,31 +8,56 @@ from typing import Any
 import numpy as np
 
 from subsidence._kernels.accelerate import jit
+from subsidence._kernels.elementary import exponential, logarithm
 from subsidence.models._base import TimeModel
 from subsidence.typing import FloatArray
 
 __all__ = ["Weibull"]
 
 
+#: Beyond this value of eta s**lam nothing of the settlement is left.
+_OVER = 700.0
+
+
 @jit
 def _curve(t: FloatArray, p: FloatArray, columns: FloatArray, gradient: FloatArray) -> None:
-    """1 - exp(-eta s**lam) with s = t - t0; rows of `p` are eta, lam, t0."""
+    """1 - exp(-eta s**lam) with s = t - t0; rows of `p` are eta, lam, t0.
+
+    Loops over curves touch few rows each, call one function and select instead of branching: only then are they
+    compiled to SIMD.
+    """
+    count = p.shape[1]
+    shared = True
+    for k in range(count):
+        shared &= p[2, k] == p[2, 0]
     for i in range(t.size):
-        for k in range(p.shape[1]):
-            eta, lam, since = p[0, k], p[1, k], t[i] - p[2, k]
-            if since <= 0.0 or eta <= 0.0:
-                columns[0, i, k] = 0.0
-                gradient[0, i, k] = max(since, 0.0) ** lam if eta <= 0.0 else 0.0
-                gradient[1, i, k] = 0.0
-                gradient[2, i, k] = 0.0
-                continue
-            logarithm = np.log(since)
-            power = np.exp(lam * logarithm)
-            left = np.exp(-eta * power)
+        # Until the last loop, rows of the gradient hold the power of s, log(s) and 1/s, which is zero before t0.
+        if shared:  # as an onset that is held: one logarithm for all curves
+            since = t[i] - p[2, 0]
+            log_since, inverse = (np.log(since), 1.0 / since) if since > 0.0 else (0.0, 0.0)
+            for k in range(count):
+                gradient[1, i, k] = log_since
+                gradient[2, i, k] = inverse
+        else:
+            for k in range(count):
+                since = t[i] - p[2, k]
+                gradient[2, i, k] = 1.0 / since if since > 0.0 else 0.0
+                gradient[1, i, k] = logarithm(since if since > 0.0 else 1.0)
+        for k in range(count):
+            gradient[0, i, k] = exponential(p[1, k] * gradient[1, i, k])
+        for k in range(count):
+            x = max(p[0, k], 0.0) * gradient[0, i, k]
+            left = exponential(-x) if x < _OVER else 0.0
             columns[0, i, k] = 1.0 - left
-            gradient[0, i, k] = power * left
-            gradient[1, i, k] = eta * power * logarithm * left
-            gradient[2, i, k] = -eta * lam * power / since * left
+            gradient[0, i, k] *= left
+        for k in range(count):
+            moved = gradient[2, i, k] > 0.0
+            columns[0, i, k] = columns[0, i, k] if moved else 0.0
+            gradient[0, i, k] = gradient[0, i, k] if moved else 0.0
+        for k in range(count):
+            slope = max(p[0, k], 0.0) * gradient[0, i, k]
+            gradient[1, i, k] *= slope
+            gradient[2, i, k] *= -p[1, k] * slope
 
 
 @jit

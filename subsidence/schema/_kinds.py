@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from enum import IntEnum
 
+from subsidence.schema._fields import COORDINATES, GEOMETRY, PLACE
+from subsidence.schema._fit_kinds import COMPARISON, FITS, FORECASTS, HINDCAST, STABILISATION
 from subsidence.schema._schema import Field, Schema
 
 __all__ = [
@@ -11,6 +13,7 @@ __all__ = [
     "CLOSURES",
     "COMPARISON",
     "FITS",
+    "FORECASTS",
     "GNSS",
     "HINDCAST",
     "INTERFEROGRAMS",
@@ -64,27 +67,6 @@ STATUS: dict[str, object] = {
     "flag_meanings": " ".join(status.name.lower() for status in Status),
 }
 
-_PLACE = ("place",)
-_SCALAR_OR_PLACE = ((), _PLACE)
-
-_GEOMETRY = (
-    Field("incidence", _SCALAR_OR_PLACE, coordinate=True),
-    Field("slant_range", _SCALAR_OR_PLACE, coordinate=True),
-    Field("heading", ((),), coordinate=True),
-    Field("los_east", _SCALAR_OR_PLACE, coordinate=True),
-    Field("los_north", _SCALAR_OR_PLACE, coordinate=True),
-    Field("los_up", _SCALAR_OR_PLACE, coordinate=True),
-)
-_COORDINATES = (
-    # without dimensions too: at one place, as isel(y=3, x=4) leaves them
-    Field("x", (("x",), ("point",), ()), coordinate=True),
-    Field("y", (("y",), ("point",), ()), coordinate=True),
-    Field("lon", (("x",), ("y", "x"), ("point",), ()), coordinate=True),
-    Field("lat", (("y",), ("y", "x"), ("point",), ()), coordinate=True),
-    Field("row", (("point",), ()), coordinate=True),
-    Field("col", (("point",), ()), coordinate=True),
-    Field("height", _SCALAR_OR_PLACE, coordinate=True),
-)
 _PAIRS = (
     Field("reference", (("pair",),), required=True, coordinate=True),
     Field("secondary", (("pair",),), required=True, coordinate=True),
@@ -100,8 +82,8 @@ SLC = Schema(
         Field("parallel_baseline", (("time",),), coordinate=True),
         Field("temperature", (("time",),), coordinate=True),
         Field("wavelength", ((),), required=True, coordinate=True),
-        *_GEOMETRY,
-        *_COORDINATES,
+        *GEOMETRY,
+        *COORDINATES,
     ),
     attributes={
         "phase_removed": "what was taken off the phase: '', 'flat_earth' or 'flat_earth topography'",
@@ -124,8 +106,8 @@ INTERFEROGRAMS = Schema(
         Field("perpendicular_baseline", (("pair",), ("pair", "place")), coordinate=True),
         Field("wavelength", ((),), required=True, coordinate=True),
         Field("looks", ((),), coordinate=True),
-        *_GEOMETRY,
-        *_COORDINATES,
+        *GEOMETRY,
+        *COORDINATES,
     ),
     one_of=(("phase", "unwrapped_phase"),),
 )
@@ -139,8 +121,8 @@ CLOSURES = Schema(
         *(Field(name, (("triplet",),), coordinate=True) for name in ("first", "second", "third")),
         *(Field(name, (("triplet",),), coordinate=True) for name in ("pair_12", "pair_23", "pair_13")),
         Field("wavelength", ((),), coordinate=True),
-        *_GEOMETRY,
-        *_COORDINATES,
+        *GEOMETRY,
+        *COORDINATES,
     ),
     attributes={"reference": "the place whose closures are zero, in words; its numbers in reference_*"},
 )
@@ -157,8 +139,8 @@ UNWRAPPING_ERRORS = Schema(
         ),
         Field("perpendicular_baseline", (("pair",), ("pair", "place")), coordinate=True),
         Field("wavelength", ((),), coordinate=True),
-        *_GEOMETRY,
-        *_COORDINATES,
+        *GEOMETRY,
+        *COORDINATES,
     ),
     attributes={"reference": "the place whose closures are zero, in words; its numbers in reference_*"},
 )
@@ -168,8 +150,8 @@ _POINT_GEOMETRY = (
     Field("height_to_phase", (("time", "point"), ("pair", "point")), coordinate=True),
     Field("temperature", (("time",), ("pair",)), coordinate=True),
     Field("wavelength", ((),), required=True, coordinate=True),
-    *_GEOMETRY,
-    *_COORDINATES,
+    *GEOMETRY,
+    *COORDINATES,
 )
 #: How a point was chosen.
 _POINT_QUALITY = (
@@ -257,7 +239,7 @@ SOLUTION = Schema(
                 "thermal_expansion_misfit",
             )
         ),
-        *(Field(field.name, field.dims, coordinate=True) for field in _COORDINATES),
+        *(Field(field.name, field.dims, coordinate=True) for field in COORDINATES),
     ),
     attributes=_REFERENCE_ATTRIBUTES,
 )
@@ -285,7 +267,7 @@ SERIES = Schema(
         Field("displacement", (("time", "place"), ("time",)), required=True),
         *(Field(name, (("time", "place"), ("time",))) for name in ("displacement_std", "lower", "upper")),
         *(
-            Field(name, (_PLACE, (), ("window", "place"), ("window",)))
+            Field(name, (PLACE, (), ("window", "place"), ("window",)))
             for name in (
                 "velocity",
                 "velocity_std",
@@ -305,7 +287,7 @@ SERIES = Schema(
         Field("window_start", (("window",),), coordinate=True),
         Field("window_end", (("window",),), coordinate=True),
         *(
-            Field(name, (_PLACE, ()))
+            Field(name, (PLACE, ()))
             for name in (
                 "temporal_coherence",
                 "residual_height",
@@ -326,100 +308,19 @@ SERIES = Schema(
         *_POINT_QUALITY,
         Field("temperature", (("time",),), coordinate=True),
         Field("sensor", (("time",),), coordinate=True),
-        *(Field(name, (_PLACE, ())) for name in ("datum_shift", "datum_shift_std")),
+        *(Field(name, (PLACE, ())) for name in ("datum_shift", "datum_shift_std")),
         Field("atmosphere", (("time", "place"), ("time",))),
         Field("atmospheric_std", (("time",),)),
         Field("perpendicular_baseline", (("time",), ("time", "place")), coordinate=True),
         Field("wavelength", ((),), coordinate=True),
-        *_GEOMETRY,
-        *_COORDINATES,
+        *GEOMETRY,
+        *COORDINATES,
     ),
     attributes={
         "component": "'los' (towards the satellite), 'up' or 'east'",
         "reference": "the place or area whose displacement is zero, in words; its numbers in reference_*",
         "reference_time": "the epoch whose displacement is zero, ISO 8601",
     },
-)
-
-_PARAMETER = (("place", "parameter"), ("parameter",))
-_AT_PLACE = (_PLACE, ())
-
-FITS = Schema(
-    "FITS",
-    "A time function fitted to every series.",
-    (
-        *(Field(name, _PARAMETER, required=True) for name in ("estimate", "estimate_std", "optimum")),
-        Field("covariance", (("place", "parameter", "parameter_2"), ("parameter", "parameter_2")), required=True),
-        *(Field(name, _AT_PLACE, required=True) for name in ("rmse", "noise_std", "epoch_count", "status")),
-        *(Field(name, _AT_PLACE) for name in ("r_squared", "noise_autocorrelation", "aicc", "bic")),
-        *(Field(name, _AT_PLACE) for name in ("time_of_peak", "record_start", "record_end")),
-        Field("parameter", (("parameter",),), required=True, coordinate=True),
-        Field("parameter_2", (("parameter_2",),), required=True, coordinate=True),
-        Field("parameter_units", (("parameter",),), required=True, coordinate=True),
-        Field("wavelength", ((),), coordinate=True),
-        *_GEOMETRY,
-        *_COORDINATES,
-    ),
-    attributes={
-        "model": "the time function in words",
-        "model_spec": "the time function as text from which it is made again",
-        "time_unit": "unit of time of the parameters",
-        "origin": "date of t = 0, ISO 8601",
-        "noise": "'white' or 'autocorrelated': what the covariance allows for",
-        "loss": "'linear' (least squares), 'huber' or 'cauchy'",
-        "component": "'los' (towards the satellite), 'up' or 'east'",
-    },
-)
-
-STABILISATION = Schema(
-    "STABILISATION",
-    "When the ground has settled, from a time function.",
-    (
-        *(Field(f"stabilisation_{name}", _AT_PLACE) for name in ("date", "duration", "std")),
-        *_GEOMETRY,
-        *_COORDINATES,
-    ),
-)
-
-HINDCAST = Schema(
-    "HINDCAST",
-    "A series beside what a time function fitted to an earlier one foretold.",
-    (
-        Field("time", (("time",),), required=True, coordinate=True),
-        *(
-            Field(name, (("time", "place"), ("time",)))
-            for name in ("displacement", "predicted", "lower", "upper", "misfit")
-        ),
-        *(
-            Field(name, _AT_PLACE)
-            for name in (
-                *("datum_shift", "datum_shift_std", "misfit_rmse", "largest_misfit", "forecast_coverage"),
-                *("within_tolerance", "status"),
-            )
-        ),
-        *_GEOMETRY,
-        *_COORDINATES,
-    ),
-    attributes={"tolerance": "largest misfit that counts as stable, m", "level": "probability of the band"},
-)
-
-COMPARISON = Schema(
-    "COMPARISON",
-    "How well several time functions fit the same series.",
-    (
-        Field("model", (("model",),), required=True, coordinate=True),
-        *(
-            Field(name, (("model", "place"), ("model",)))
-            for name in (
-                *("rmse", "r_squared", "aicc", "bic", "akaike_weight", "forecast_rmse", "forecast_coverage"),
-                *("parameter_count", "status"),
-            )
-        ),
-        *(Field(f"{name}_all", (("model",),)) for name in ("rmse", "aicc", "bic", "akaike_weight", "forecast_rmse")),
-        Field("best_model", _AT_PLACE),
-        *_GEOMETRY,
-        *_COORDINATES,
-    ),
 )
 
 LEVELLING = Schema(
@@ -489,6 +390,7 @@ KINDS: dict[str, Schema] = {
         SERIES,
         FITS,
         COMPARISON,
+        FORECASTS,
         STABILISATION,
         HINDCAST,
         LEVELLING,

@@ -32,6 +32,7 @@ def settlement_series(
     params: Mapping[str, Any],
     *,
     time: npt.NDArray[np.datetime64] | None = None,
+    origin: np.datetime64 | str | None = None,
     points: int = 1,
     noise_std: float = 0.002,
     autocorrelation: float = 0.0,
@@ -46,10 +47,12 @@ def settlement_series(
     model
         A time function of :mod:`subsidence.models`, or a sum of them.
     params
-        Its parameters: metres, and the model's unit of time counted from the first epoch. One number for all
-        points or one for each; those that the model fixes may be missing. ``w_m`` is negative for subsidence.
+        Its parameters: metres, and the model's unit of time counted from `origin`. One number for all points or
+        one for each; those that the model fixes may be missing. ``w_m`` is negative for subsidence.
     time
         Epochs, increasing; 85 of them, 12 days apart, when None.
+    origin
+        Date of t = 0; the first epoch when None.
     points
         How many; the length of the arrays in `params` where there are any.
     noise_std
@@ -83,7 +86,7 @@ def settlement_series(
     -0.2
     """
     dates = _FIRST + np.arange(_EPOCHS) * _REVISIT if time is None else np.asarray(time)
-    t = to_elapsed(dates, unit=model.time_unit)
+    t = to_elapsed(dates, origin=origin, unit=model.time_unit)
     if t.size < 2 or not np.all(np.diff(t) > 0):
         msg = f"time must hold at least two increasing dates, got {t.size} that do not increase"
         raise InputError(msg)
