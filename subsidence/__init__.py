@@ -6,8 +6,10 @@ displacement is positive towards the satellite, so subsidence is negative.
 """
 
 from importlib.metadata import version as _version
+from typing import TYPE_CHECKING as _TYPE_CHECKING
 
-from subsidence import errors, geometry, models, plot, schema, simulate, timescale, validation
+from subsidence import errors, fitting, geometry, models, plot, schema, simulate, timescale, validation
+from subsidence._lazy import on_first_use as _on_first_use
 from subsidence.atmosphere import separate_atmosphere
 from subsidence.io import open_interferograms, open_native, open_slc, save
 from subsidence.network import (
@@ -55,22 +57,50 @@ from subsidence.stack import (
 from subsidence.sweeps import sweep_call
 from subsidence.unwrapping import unwrap, unwrap_residuals
 
+if _TYPE_CHECKING:
+    from subsidence.fitting import (
+        BreakpointFit,
+        BreaksFit,
+        SegmentTest,
+        best_model,
+        change_time_unit,
+        compare,
+        fit_breakpoint,
+        fit_breaks,
+        fit_map,
+        fit_series,
+        forecast_error,
+        hindcast,
+        join_series,
+        predict,
+        predict_average,
+        segment_test,
+        stabilisation_time,
+        sweep,
+    )
+
 __version__ = _version("subsidence")
 
 # Reached as subsidence.open; it is not in __all__, because a star import must not hide Python's own.
 open = open_native
 
 __all__ = [
+    "BreakpointFit",
+    "BreaksFit",
+    "SegmentTest",
     "add_atmospheric_variance",
     "all_pairs",
     "amplitude_dispersion",
     "append_epoch",
+    "best_model",
     "calibrate_amplitude",
+    "change_time_unit",
     "choose_reference",
     "closure_mask",
     "closure_phase",
     "coherence_surface",
     "coherence_threshold",
+    "compare",
     "confidence_interval",
     "correct_delays",
     "count_scatterers",
@@ -81,14 +111,21 @@ __all__ = [
     "estimate_coherence",
     "estimate_velocity",
     "expected_precision",
+    "fit_breakpoint",
+    "fit_breaks",
+    "fit_map",
+    "fit_series",
     "flatten",
     "flattening_phase",
+    "forecast_error",
     "form_interferograms",
     "geometry",
     "goldstein_filter",
+    "hindcast",
     "integrate_arcs",
     "internal_precision",
     "invert_network",
+    "join_series",
     "models",
     "multilook",
     "nearest_arcs",
@@ -96,10 +133,13 @@ __all__ = [
     "open_slc",
     "persistent_scatterers",
     "plot",
+    "predict",
+    "predict_average",
     "save",
     "schema",
     "search_cells",
     "search_phase_model",
+    "segment_test",
     "select_scatterers",
     "separate_atmosphere",
     "sequential_pairs",
@@ -107,6 +147,8 @@ __all__ = [
     "simulate",
     "single_reference_pairs",
     "small_baseline_pairs",
+    "stabilisation_time",
+    "sweep",
     "sweep_call",
     "timescale",
     "triangle_misclosure",
@@ -115,3 +157,6 @@ __all__ = [
     "unwrapping_error_counts",
     "validation",
 ]
+
+# What fits time functions needs lmfit, which is slow to import.
+__getattr__, __dir__ = _on_first_use(__name__, dict.fromkeys(fitting.__all__, ".fitting"))

@@ -69,13 +69,13 @@ def test_all_is_sorted_without_duplicates_and_complete():
     assert list(sd.__all__) == sorted(set(sd.__all__))
     public = {
         name
-        for name, value in vars(sd).items()
-        if not name.startswith("_") and (not isinstance(value, types.ModuleType) or "__all__" in vars(value))
+        for name, value in ((name, getattr(sd, name)) for name in dir(sd) if not name.startswith("_"))
+        if not isinstance(value, types.ModuleType) or "__all__" in vars(value)
     }
     # Rooms whose functions are all lifted into the flat namespace are imported too, as modules.
     inner = {
-        "atmosphere", "io", "network", "persistent", "phase_model", "sbas", "scatterers", "series", "stack", "sweeps",
-        "typing", "unwrapping",
+        "atmosphere", "fitting", "io", "network", "persistent", "phase_model", "sbas", "scatterers", "series", "stack",
+        "sweeps", "typing", "unwrapping",
     }  # fmt: skip
     # A star import must not hide Python's own open.
     assert public - inner - {"open", "open_native"} == set(sd.__all__)
@@ -88,6 +88,7 @@ def test_the_flat_names_of_the_contract_are_there():
         "schema", "set_reference", "simulate", "sweep_call", "timescale", "unwrap", "validation",
         "append_epoch", "delaunay_arcs", "integrate_arcs", "open_slc", "persistent_scatterers", "search_phase_model",
         "select_scatterers", "separate_atmosphere", "unwrap_residuals",
+        "compare", "fit_map", "fit_series", "join_series", "predict", "sweep",
     }  # fmt: skip
     assert contract <= set(sd.__all__)
 
@@ -173,6 +174,8 @@ class Inputs:
     solution: xr.Dataset
     residuals: xr.Dataset
     on_points: xr.Dataset
+    settlement: xr.Dataset
+    fits: xr.Dataset
     folder: Path
 
 
@@ -195,6 +198,8 @@ def inputs(tmp_path_factory) -> Inputs:
     points, _ = sd.simulate.point_scene(points=60, epochs=21, noise_std=0.3, seed=3)
     arcs = sd.search_phase_model(points, sd.delaunay_arcs(points))
     solution = sd.integrate_arcs(points, arcs, reference={"point": 0})
+    shape = {"w_m": np.array([-0.1, -0.2]), "eta": 1.5, "lam": 2.2}
+    settlement, _ = sd.simulate.settlement_series(sd.models.Weibull(), shape)
     return Inputs(
         stack=read_only(stack),
         wrapped=read_only(wrapped),
@@ -209,6 +214,8 @@ def inputs(tmp_path_factory) -> Inputs:
         solution=read_only(solution),
         residuals=read_only(sd.unwrap_residuals(points, arcs, solution)),
         on_points=read_only(sd.persistent_scatterers(points.isel(time=slice(20)), reference={"point": 0})),
+        settlement=read_only(settlement),
+        fits=read_only(sd.fit_map(sd.models.Weibull(), settlement)),
         folder=tmp_path_factory.mktemp("saved"),
     )
 
@@ -220,6 +227,24 @@ def count_pixels(data, *, least=0):
 
 CALLS: dict[str, Callable[[Inputs], Any]] = {
     "all_pairs": lambda i: sd.all_pairs(i.slc),
+    "best_model": lambda i: sd.best_model(sd.compare({"weibull": i.fits})),
+    "change_time_unit": lambda i: sd.change_time_unit(i.fits, "month"),
+    "compare": lambda i: sd.compare({"weibull": i.fits}, series=i.settlement),
+    "fit_breaks": lambda i: sd.fit_breaks(i.settlement.isel(point=0), breaks=1),
+    "fit_map": lambda i: sd.fit_map(sd.models.Linear(), i.series),
+    "fit_series": lambda i: sd.fit_series(sd.models.Weibull(), i.settlement.isel(point=0)),
+    "forecast_error": lambda i: sd.forecast_error(sd.models.Weibull(), i.settlement),
+    "hindcast": lambda i: sd.hindcast(i.settlement.isel(time=slice(60)), i.settlement.isel(time=slice(60, None))),
+    "join_series": lambda i: sd.join_series(i.settlement.isel(time=slice(60)), i.settlement.isel(time=slice(60, None))),
+    "predict": lambda i: sd.predict(i.fits, i.settlement.time.values),
+    "predict_average": lambda i: sd.predict_average(
+        {"weibull": i.fits}, i.settlement.time.values, sd.compare({"weibull": i.fits})
+    ),
+    "stabilisation_time": lambda i: sd.stabilisation_time(i.fits),
+    "sweep": lambda i: sd.sweep(sd.models.Weibull(), i.settlement, grid={"lam": [2.0, 2.5]}),
+    "plot.sweep": lambda i: sd.plot.sweep(
+        sd.sweep(sd.models.Weibull(), i.settlement.isel(point=0), grid={"lam": [2.0, 2.5], "eta": [1.0, 1.5]})
+    ),
     "amplitude_dispersion": lambda i: sd.amplitude_dispersion(i.slc),
     "append_epoch": lambda i: sd.append_epoch(i.on_points, i.points),
     "calibrate_amplitude": lambda i: sd.calibrate_amplitude(i.slc),
@@ -284,8 +309,8 @@ CALLS: dict[str, Callable[[Inputs], Any]] = {
     "schema.spatial_dims": lambda i: sd.schema.spatial_dims(i.stack),
     "timescale.to_elapsed": lambda i: sd.timescale.to_elapsed(i.series.time),
 }
-#: What the caller's own function of a sweep returns.
-UNITLESS = {"result", "error"}
+#: What the caller's own function of a sweep returns, and what has as many units as there are parameters.
+UNITLESS = {"result", "error", "estimate", "estimate_std", "optimum", "covariance"}
 NEEDS = {"unwrap": "snaphu", "plot": "matplotlib", "save": "h5netcdf"}
 
 

@@ -7,12 +7,14 @@ from collections.abc import Mapping, Sequence
 from itertools import combinations
 from typing import Any, TypeAlias
 
+import lmfit
 import numpy as np
 import numpy.typing as npt
 
 from subsidence._kernels.accelerate import jit
 from subsidence.errors import InputError
 from subsidence.models._base import TimeModel
+from subsidence.models._check import checked_series
 from subsidence.models._milestones import Estimate
 from subsidence.timescale import TimeUnit, from_elapsed, unit_days
 from subsidence.typing import FloatArray, is_number
@@ -159,6 +161,50 @@ class PiecewiseLinear(TimeModel):
         columns: dict[str, FloatArray] = {name: np.array([held[name]]) for name in self.nonlinear if name in held}
         return columns | dict(zip(free, grid, strict=True))
 
+    def guess(
+        self, data: npt.ArrayLike, t: npt.ArrayLike, *, weights: npt.ArrayLike | None = None, **values: float
+    ) -> lmfit.Parameters:
+        """
+        Parameters to start a fit from: the best combination of breaks, then better ones with one moved at a time.
+
+        Parameters
+        ----------
+        data
+            Settlement or displacement of either sign; NaN is left out.
+        t
+            Time, in the model's unit.
+        weights
+            One over the standard deviation of each value of `data`.
+        **values
+            Parameters to hold at a value while the others are sought.
+
+        Returns
+        -------
+        lmfit.Parameters
+            With the model's bounds; parameters that the model fixes stay fixed.
+
+        Raises
+        ------
+        InputError
+            When `data` and `t` do not go together, hold too few values, or a name is not a parameter.
+        """
+        best = super().guess(data, t, weights=weights, **values)
+        names = [self.prefix + name for name in self.nonlinear]
+        free = [name for name in names if best[name].vary and name not in values]
+        series = checked_series(data, t, weights, needed=0)
+        least = self._misfit(best, *series)
+        for _ in range(_ROUNDS if len(free) > 1 else 0):
+            before = least
+            for name in free:
+                others = {other: float(best[other].value) for other in free if other != name}
+                moved = super().guess(data, t, weights=weights, **{**values, **others})
+                misfit = self._misfit(moved, *series)
+                if misfit < least:
+                    best, least = moved, misfit
+            if least == before:
+                break
+        return best
+
     def velocities(self, fitted: Any) -> tuple[Estimate, ...]:
         """
         Velocity in each window between breaks, in order of time.
@@ -243,6 +289,9 @@ class PiecewiseLinear(TimeModel):
     def _breaks(self, value: Mapping[str, float]) -> FloatArray:
         return np.array([value[name] for name in self.nonlinear[:-1]] if isinstance(self.breaks, int) else self.breaks)
 
+    def _misfit(self, params: lmfit.Parameters, y: FloatArray, time: FloatArray, weight: FloatArray) -> float:
+        return float((((y - self.eval(params, t=time)) * weight) ** 2).sum())
+
     def _std(self, fitted: Any, names: Sequence[str], weights: FloatArray) -> FloatArray:
         """Standard deviations of weighted sums of parameters, NaN without a covariance."""
         covariance, varied = getattr(fitted, "covar", None), getattr(fitted, "var_names", None)
@@ -255,30 +304,6 @@ class PiecewiseLinear(TimeModel):
         part = np.asarray(covariance)[np.ix_(used, used)]
         spread: FloatArray = np.sqrt(np.einsum("wa,ab,wb->w", weights[:, kept], part, weights[:, kept]))
         return spread
-
-    def _best_candidate(
-        self, y: FloatArray, time: FloatArray, weight: FloatArray, held: Mapping[str, float]
-    ) -> dict[str, float]:
-        """The best combination, then better ones with one break moved at a time: many breaks make a coarse grid."""
-        start = super()._best_candidate(y, time, weight, held)
-        free = [name for name in self.nonlinear if name not in held]
-        least = self._misfit(y, time, weight, {**held, **start})
-        for _ in range(_ROUNDS if len(free) > 1 else 0):
-            before = least
-            for name in free:
-                others = {other: start[other] for other in free if other != name}
-                moved = super()._best_candidate(y, time, weight, {**held, **others}) | others
-                misfit = self._misfit(y, time, weight, {**held, **moved})
-                if misfit < least:
-                    start, least = moved, misfit
-            if least == before:
-                break
-        return start
-
-    def _misfit(self, y: FloatArray, time: FloatArray, weight: FloatArray, values: Mapping[str, float]) -> float:
-        amplitudes = np.array([values[name] for name in self.linear])
-        curve = values["offset"] + np.tensordot(amplitudes, self.basis(time, values)[0][..., 0], 1)
-        return float((((y - curve) * weight) ** 2).sum())
 
 
 def _checked_breaks(breaks: object) -> int | tuple[float, ...]:

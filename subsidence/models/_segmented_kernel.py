@@ -137,7 +137,7 @@ def fill_curve(t: FloatArray, p: FloatArray, columns: FloatArray, gradient: Floa
                 logarithm = np.log(x)
                 if p[own, k] > TINY:
                     hazard = np.exp(min(logs[own, k] + max(p[own + 1, k], 0.0) * logarithm, _HIGHEST))
-                    power = min(hazard / p[own, k], _STEEPEST)
+                    power = hazard / p[own, k]
                 else:
                     power = _power(x, p[own + 1, k])
                 slope = _slope(p[own + 1, k] * hazard / x)

@@ -17,7 +17,7 @@ FITS = Schema(
         *(Field(name, _PARAMETER, required=True) for name in ("estimate", "estimate_std", "optimum")),
         Field("covariance", (("place", "parameter", "parameter_2"), ("parameter", "parameter_2")), required=True),
         *(Field(name, _AT_PLACE, required=True) for name in ("rmse", "noise_std", "epoch_count", "status")),
-        *(Field(name, _AT_PLACE) for name in ("r_squared", "noise_autocorrelation", "aicc", "bic")),
+        *(Field(name, _AT_PLACE) for name in ("r_squared", "noise_autocorrelation", "noise_dof", "aicc", "bic")),
         *(Field(name, _AT_PLACE) for name in ("time_of_peak", "record_start", "record_end")),
         Field("parameter", (("parameter",),), required=True, coordinate=True),
         Field("parameter_2", (("parameter_2",),), required=True, coordinate=True),
@@ -42,14 +42,14 @@ FORECASTS = Schema(
     "Errors of forecasts from several origins, of a time function and of what needs none.",
     (
         *(
-            Field(name, (("method", "origin", "place"), ("method", "origin")), required=True)
+            Field(name, (("forecaster", "origin", "place"), ("forecaster", "origin")), required=True)
             for name in ("forecast_rmse", "forecast_bias")
         ),
         *(
             Field(name, (("origin", "place"), ("origin",)))
             for name in ("forecast_coverage", "forecast_count", "status")
         ),
-        Field("method", (("method",),), required=True, coordinate=True),
+        Field("forecaster", (("forecaster",),), required=True, coordinate=True),
         Field("origin", (("origin",),), required=True, coordinate=True),
         *GEOMETRY,
         *COORDINATES,

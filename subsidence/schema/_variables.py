@@ -164,7 +164,10 @@ _ALL = (
     Variable("covariance", "", "covariance of optimum", comment="in products of parameter_units"),
     Variable("rmse", "m", "root mean square of the residuals", minimum=0.0),
     Variable("noise_std", "m", "standard deviation of the noise", "f", 0.0, comment="of unit weight, if weighted"),
-    Variable("r_squared", "1", "coefficient of determination", "f", None, 1.0000001, comment="1 - RSS / TSS"),
+    Variable("noise_dof", "1", "degrees of freedom of the covariance (Student t)", minimum=0.0),
+    Variable(
+        "r_squared", "1", "coefficient of determination", "f", None, 1.0000001, comment="1 - RSS / TSS about the mean"
+    ),
     Variable("aicc", "1", "Akaike's information criterion, corrected for few epochs"),
     Variable("bic", "1", "Bayesian information criterion"),
     Variable("time_of_peak", "", "date of the greatest velocity", kinds="M"),
@@ -178,7 +181,7 @@ _ALL = (
     Variable("forecast_rmse", "m", "root mean square error of forecasts", "f", 0.0),
     Variable("forecast_bias", "m", "mean error of forecasts", comment="forecast minus displacement"),
     Variable("forecast_count", "1", "epochs that were foretold", kinds="iu", minimum=0.0),
-    Variable("method", "", "who foretells", kinds="UOT"),
+    Variable("forecaster", "", "who foretells", kinds="UOT"),
     Variable("origin", "", "first epoch that was foretold", kinds="M"),
     Variable("forecast_coverage", "1", "share of forecast epochs inside their band", "f", 0.0, 1.0000001),
     Variable("parameter_count", "1", "parameters estimated", kinds="iu", minimum=0.0),
