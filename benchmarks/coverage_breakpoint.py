@@ -33,11 +33,12 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=400, help="series of each kind for the confidence set")
     parser.add_argument("--tests", type=int, default=200, help="series of each kind for the test")
     parser.add_argument("--kinds", nargs="+", default=list(KINDS), choices=list(KINDS))
+    parser.add_argument("--level", type=float, default=0.95, help="of the confidence set")
     options = parser.parse_args()
     for form in ("conditional", "equivalent_age"):
         model = SegmentedWeibull(continuity=form, breakpoint="free")
         for kind in options.kinds:
-            sets(model, kind, options.seeds)
+            sets(model, kind, options.seeds, options.level)
             tests(model, kind, options.tests)
 
 
@@ -47,14 +48,14 @@ def series(model: SegmentedWeibull, kind: str, seed: int) -> tuple[np.ndarray, f
     return model.eval(t=T, **KINDS[kind], eps=eps) + rng.normal(0, 0.002, T.size), eps
 
 
-def sets(model: SegmentedWeibull, kind: str, seeds: int) -> None:
+def sets(model: SegmentedWeibull, kind: str, seeds: int, level: float) -> None:
     if kind == "none" or not seeds:
         return
     held, width, parts, bounded, error = [], [], [], [], []
     start = time.perf_counter()
     for seed in range(seeds):
         w, eps = series(model, kind, seed)
-        found = fit_breakpoint(model, w, t=T)
+        found = fit_breakpoint(model, w, t=T, level=level)
         held.append(any(low <= eps <= high for low, high in found.intervals))
         width.append(found.upper - found.lower)
         parts.append(len(found.intervals))
@@ -62,7 +63,7 @@ def sets(model: SegmentedWeibull, kind: str, seeds: int) -> None:
         error.append(found.breakpoint - eps)
     each = (time.perf_counter() - start) / seeds
     print(
-        f"{model.continuity}, {kind}: set holds the breakpoint in {np.mean(held):.1%}, median width "
+        f"{model.continuity}, {kind}: set of {level:.1%} holds the breakpoint in {np.mean(held):.1%}, median width "
         f"{np.median(width):.3f} a, r.m.s. error {np.sqrt(np.mean(np.square(error))):.3f} a, ends inside the record in "
         f"{np.mean(bounded):.0%}, several intervals in {np.mean(np.array(parts) > 1):.0%}; {each:.2f} s each",
         flush=True,

@@ -29,7 +29,7 @@ from _machine import CLOCKS, best_of, describe, limit_cpus, timed
 from curve_problem import Array, CurveProblem
 from scipy import optimize
 
-from subsidence.fitting._fit_map import fit_map
+from subsidence import fit_map
 from subsidence.models import Logistic, TimeModel, Weibull
 from subsidence.schema import Status
 

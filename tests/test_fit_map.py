@@ -11,9 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import optimize
 
-from subsidence import schema
+from subsidence import fit_map, schema
 from subsidence.errors import InputError, SubsidenceError
-from subsidence.fitting._fit_map import fit_map
 from subsidence.fitting._problem import pose
 from subsidence.models import Linear, Logistic, Seasonal, Weibull
 from subsidence.schema import Status
@@ -232,6 +231,21 @@ def test_a_settlement_that_cannot_be_known_is_not_quoted(family, offset):
     np.testing.assert_allclose(unknown.rmse, 0.002, rtol=0.3)
 
 
+def test_a_record_that_ends_before_the_peak_is_flagged_however_good_it_is():
+    series, _ = weibulls(30, seed=8, peak=(3.5, 6.0), noise_std=1e-6)
+    fits = fit_map(Weibull(), series)
+    assert (np.sqrt(fits.covariance.values[:, 0, 0]) < 0.1 * np.abs(column(fits, "w_m"))).any()
+    assert (fits.status == Status.NOT_IDENTIFIABLE).all()
+
+
+@pytest.mark.parametrize("loss", ["huber", "cauchy"])
+def test_robust_fits_are_flagged_alike(loss):
+    late, _ = weibulls(100, seed=8, peak=(3.5, 6.0))
+    early, _ = weibulls(200, seed=9)
+    assert (fit_map(Weibull(), late, loss=loss).status == Status.NOT_IDENTIFIABLE).mean() >= 0.95
+    assert (fit_map(Weibull(), early, loss=loss).status == Status.NOT_IDENTIFIABLE).mean() <= 0.03
+
+
 def test_a_parameter_at_its_bound_has_no_error():
     series, _ = weibulls(3, seed=10)
     model = Weibull()
@@ -276,6 +290,14 @@ def test_noise_alone_is_not_called_mixed():
     fits = fit_map(Weibull(), xr.Dataset({"displacement": (("time", "point"), values)}, {"time": DATES}))
     assert (fits.status == Status.MIXED_SIGNS).mean() < 0.01
     assert (fits.status == Status.OK).mean() < 0.15
+    little, _ = settlement_series(Weibull(), {"w_m": -0.006, "eta": 3.0, "lam": 2.5}, points=300, seed=13)
+    assert (fit_map(Weibull(), little).status == Status.MIXED_SIGNS).mean() < 0.03
+
+
+def test_a_small_wave_is_not_called_mixed():
+    series, _ = weibulls(20, seed=13, noise_std=0.0005)
+    wave = xr.DataArray(0.005 * np.sin(2 * np.pi * T), dims="time")
+    assert (fit_map(Weibull(), series + wave).status != Status.MIXED_SIGNS).all()
 
 
 # Robust losses

@@ -192,7 +192,9 @@ def _draw_hold_out(forecasts: Mapping[str, xr.Dataset]) -> None:
     marks |= {"trend": ("s", "#c8553d", "line"), "last_year_trend": ("d", "#e0a458", "line, last year")}
     for row, (ax, share) in enumerate(zip(axes, SEEN, strict=True)):
         for method, (marker, colour, label) in marks.items():
-            values = [1000 * float(one.forecast_rmse.sel(forecaster=method).isel(origin=row)) for one in forecasts.values()]
+            values = [
+                1000 * float(one.forecast_rmse.sel(forecaster=method).isel(origin=row)) for one in forecasts.values()
+            ]
             ax.plot(values, range(len(names)), marker, color=colour, label=label, ms=5)
         ax.set_xscale("log")
         ax.set_title(f"first {share:.0%} seen", fontsize=10)

@@ -8,7 +8,7 @@ from subsidence._lazy import on_first_use
 
 if TYPE_CHECKING:
     from subsidence.fitting._average import predict_average
-    from subsidence.fitting._breakpoint import BreakpointFit, SegmentTest, fit_breakpoint, segment_test
+    from subsidence.fitting._breakpoint import BreakpointFit, fit_breakpoint
     from subsidence.fitting._breaks import BreaksFit, fit_breaks
     from subsidence.fitting._compare import best_model, compare
     from subsidence.fitting._fit_map import fit_map
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from subsidence.fitting._hindcast import hindcast
     from subsidence.fitting._join import join_series
     from subsidence.fitting._predict import predict
+    from subsidence.fitting._segment_test import SegmentTest, segment_test
     from subsidence.fitting._series import fit_series
     from subsidence.fitting._stabilisation import stabilisation_time
     from subsidence.fitting._sweep import sweep
@@ -45,7 +46,7 @@ __all__ = [
 _MODULES = {
     "BreakpointFit": "._breakpoint",
     "BreaksFit": "._breaks",
-    "SegmentTest": "._breakpoint",
+    "SegmentTest": "._segment_test",
     "best_model": "._compare",
     "change_time_unit": "._units",
     "compare": "._compare",
@@ -58,7 +59,7 @@ _MODULES = {
     "join_series": "._join",
     "predict": "._predict",
     "predict_average": "._average",
-    "segment_test": "._breakpoint",
+    "segment_test": "._segment_test",
     "stabilisation_time": "._stabilisation",
     "sweep": "._sweep",
 }

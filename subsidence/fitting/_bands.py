@@ -88,7 +88,7 @@ def fill(start: int, stop: int, *arrays: AnyArray, task: Task) -> None:
             same = loose[(ends[0][loose] == low) & (ends[1][loose] == high)]
             outside = np.flatnonzero((task.time < low) | (task.time > high))
             if outside.size:
-                at = np.ix_(range(len(ROWS)), outside, same)
+                at = np.ix_(np.arange(len(ROWS)), outside, same)
                 result[at] = block.of(same).beyond(result[at], outside, low, high)
         nothing = np.isin(status[part], (Status.NO_DATA, Status.TOO_FEW_EPOCHS)) | np.isnan(block.optimum).any(axis=0)
         result[..., nothing] = np.nan

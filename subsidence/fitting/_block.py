@@ -130,9 +130,9 @@ def _fit_usable(y: FloatArray, weight: FloatArray, task: Task) -> dict[str, AnyA
         solution = solve(problem, rest * weight, weight, start, weighted=True)
     else:
         solution = solve(problem, rest, weight, start, weighted=False)
-    threshold = None
+    threshold, root = None, weight
     if task.loss != "linear":
-        solution, threshold = reweight(problem, rest, weight, solution, loss=task.loss, scale=task.loss_scale)
+        solution, threshold, root = reweight(problem, rest, weight, solution, loss=task.loss, scale=task.loss_scale)
     amplitude = solution.amplitude.copy()
     amplitude[0] += level
     values, at_bound = _parameters(problem, solution.theta, amplitude)
@@ -150,7 +150,7 @@ def _fit_usable(y: FloatArray, weight: FloatArray, task: Task) -> dict[str, AnyA
     status[at_bound.any(axis=0)] = Status.AT_BOUND
     status[solution.flag != CONVERGED] = Status.NOT_CONVERGED
     rho = np.clip(results["noise_autocorrelation"], 0.0, 0.95) if task.autocorrelated else np.zeros(y.shape[1])
-    twice = may_be_twice(problem, optimum, std, y=rest, weight=weight, solution=solution, rho=rho)
+    twice = may_be_twice(problem, optimum, std, y=rest, weight=root, solution=solution, rho=rho)
     masked = unknown(problem, optimum, std, free=free, peak=peak, last=_last_epochs(problem, weight), twice=twice)
     status[masked.any(axis=0)] = Status.NOT_IDENTIFIABLE
     std[at_bound] = np.nan

@@ -26,7 +26,7 @@ ANGLES: FloatArray = np.linspace(-1.0, 1.35, 24)
 _TURNS = 8
 #: More breaks than are tried together: epochs that a pair of them is tried at, and starts by chance.
 _PAIR_EPOCHS = 90
-_STARTS = 3
+_STARTS = 6
 #: Residuals this small, in units of the data's spread, are rounding: there is no noise.
 EXACT = 1e-12
 _NONE = -1

@@ -12,12 +12,11 @@ from scipy import special
 
 from subsidence.errors import InputError
 from subsidence.fitting._profile import Problem, misfits, solve
-from subsidence.fitting._segment_test import SegmentTest, segment_test
 from subsidence.fitting._segments import breakpoints, check_level, problem_of, profiles, segmented, single_start
 from subsidence.models._base import TimeModel
 from subsidence.typing import FloatArray
 
-__all__ = ["BreakpointFit", "SegmentTest", "fit_breakpoint", "segment_test"]
+__all__ = ["BreakpointFit", "fit_breakpoint"]
 
 #: Times that a gap in which the confidence set ends is halved, before what is left is interpolated.
 _HALVINGS = 7

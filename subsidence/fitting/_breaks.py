@@ -148,12 +148,18 @@ def fit_breaks(
     *Number.* From none upwards: k breaks are too few when one or two more fit better than they would by
     chance. A break that is not there has no date, so the distribution of the likelihood ratio is simulated: noise
     at the epochs of the series, its :math:`\rho` drawn from the likelihood and estimated anew in each draw, the k
-    breaks free to move to first order. Simulated with 85 epochs and level 5 %, a straight line is given breaks in
-    NUMBERS. ``bic`` is for comparison.
+    breaks free to move to first order. ``bic`` is for comparison.
 
     *Confidence.* A date is in the set of a break when an F test does not reject it, with all else, the other
     breaks too, estimated beside it. The set may have gaps; its ends are given. Probabilities, and
     the covariance of velocities, are averaged over :math:`\rho` by its likelihood.
+
+    *Measured* by ``benchmarks/coverage_breaks.py`` on 150 to 200 series of 85 epochs (12 days, gaps), at 5 %: a
+    straight line is given breaks in 3 to 5 % of series with noise correlated by 0 to 0.7 (40 epochs: 5 % at 0.5, 7 %
+    at 0.7). An onset at 30 mm/year that levels off after 20 months is given two breaks in 95 to 97 % with noise of 2
+    to 3 mm correlated by 0 or 0.3, but in 76 % at 0.6, where motion and noise are hard to tell apart. With the right
+    number, sets of 95 % hold the break in 93 to 95 %, those of 68 % in 60 to 68 % (0.6: 53 to 61 %); intervals of
+    95 % of velocities hold in 89 to 95 %.
 
     References
     ----------
@@ -168,8 +174,8 @@ def fit_breaks(
     >>> truth = {"velocity_1": 0.0, "change_1": -0.03, "break_1": 1.0}  # 30 mm/year after a year
     >>> series, _ = simulate.settlement_series(models.PiecewiseLinear(), truth, autocorrelation=0.3, seed=1)
     >>> found = fit_breaks(series)
-    >>> found.breaks.size, found.velocity.round(2).tolist()
-    (1, [-0.0, -0.03])
+    >>> found.breaks.size, (found.velocity.round(2) + 0.0).tolist()
+    (1, [0.0, -0.03])
     >>> bool(found.breaks_lower[0] < np.datetime64("2019-01-06") < found.breaks_upper[0])
     True
     """

@@ -105,10 +105,10 @@ def fit_map(
     ``status`` says where that is not the whole truth:
 
     ``NOT_IDENTIFIABLE``
-        The record ends before the velocity peaks, or the standard deviation of the final settlement exceeds a
-        fifth of it: the curve fits, but how large the settlement becomes cannot be known. Then ``estimate`` of
-        the final settlement, and of other amplitudes and shape parameters as uncertain, is NaN and
-        ``estimate_std`` infinite.
+        The record ends before the velocity peaks, a curve with twice the final settlement fits nearly as well
+        (likelihood ratio of one in a hundred), or its standard deviation exceeds 35 % of it: the curve fits, but
+        how large the settlement becomes cannot be known. Then ``estimate`` of the final settlement, and of other
+        amplitudes and shape parameters as uncertain, is NaN and ``estimate_std`` infinite.
     ``AT_BOUND``
         A parameter stopped at a bound: its ``estimate_std`` is NaN, those of the others hold it there.
     ``NOT_CONVERGED``

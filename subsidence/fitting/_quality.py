@@ -117,7 +117,8 @@ def may_be_twice(
     worth = (1.0 - rho[tried]) / (1.0 + rho[tried])
     epochs = worth * ((own > 0).sum(axis=0) - np.count_nonzero(problem.free))
     with np.errstate(divide="ignore"):
-        found[tried] = epochs * np.log(again.cost * size**2 / solution.cost[tried]) <= _LIKELIHOOD
+        ratio = np.log(again.cost) + 2.0 * np.log(np.abs(size)) - np.log(solution.cost[tried])
+    found[tried] = epochs * ratio <= _LIKELIHOOD
     return found
 
 

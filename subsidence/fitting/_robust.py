@@ -29,7 +29,7 @@ _EXACT = 1e-12
 
 def reweight(
     problem: Problem, y: FloatArray, weight: FloatArray, solution: Solution, *, loss: str, scale: float | None
-) -> tuple[Solution, FloatArray]:
+) -> tuple[Solution, FloatArray, FloatArray]:
     """
     Go on from least squares to a robust loss.
 
@@ -48,8 +48,8 @@ def reweight(
 
     Returns
     -------
-    solution, threshold
-        Where the robust fit ended, and the threshold of each series.
+    solution, threshold, weight
+        Where the robust fit ended, the threshold of each series, and the weights with which least squares is there.
     """
     number, constant = LOSSES[loss]
     theta, amplitude, cost = solution.theta.copy(), solution.amplitude.copy(), solution.cost.copy()
@@ -57,7 +57,7 @@ def reweight(
     threshold = np.full(cost.size, np.nan if scale is None else scale)
     floor = np.maximum(_EXACT * np.abs(weight * y).max(axis=0), 1e-300)
     active = np.flatnonzero(solution.flag > 0)
-    before = np.zeros(y.shape)
+    before, final = np.zeros(y.shape), weight.copy()
     for number_of_round in range(_ROUNDS):
         data, base = np.ascontiguousarray(y[:, active]), np.ascontiguousarray(weight[:, active])
         residual = data - curves(problem, theta[:, active], amplitude[:, active])
@@ -75,10 +75,11 @@ def reweight(
         active, data, base = active[going], data[:, going], base[:, going]
         root = np.empty_like(data)
         robust_weights(np.ascontiguousarray(residual[:, going]), base, limit[going], number, root)
+        final[:, active] = root
         start = theta[:, None, active]
         found = solve(problem, data * root, root, start, weighted=True, iterations=_ITERATIONS)
         theta[:, active], amplitude[:, active], cost[active] = found.theta, found.amplitude, found.cost
-    return replace(solution, theta=theta, amplitude=amplitude, cost=cost, flag=flag), threshold
+    return replace(solution, theta=theta, amplitude=amplitude, cost=cost, flag=flag), threshold, final
 
 
 def curves(problem: Problem, theta: FloatArray, amplitude: FloatArray) -> FloatArray:

@@ -34,7 +34,7 @@ class SegmentTest(NamedTuple):
     """
     Whether a second segment is needed.
 
-    Attributes
+    Parameters
     ----------
     statistic
         F, the misfit that the second segment takes away per parameter, over the variance that is left.
