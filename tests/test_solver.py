@@ -345,3 +345,17 @@ def test_reversal_is_the_fall_of_a_running_mean():
         assert out[0, k] == pytest.approx((np.maximum.accumulate(means) - means).max())
         assert out[1, k] == pytest.approx(np.ptp(means))
     assert out[2] * np.sqrt(5) == pytest.approx(1.0, abs=0.25)
+
+
+def test_valleys_are_followed_to_their_end():
+    # Records that end early: the amplitude runs away, and the shape has to follow it.
+    rng = np.random.default_rng(6)
+    lam, peak = rng.uniform(1.5, 3.5, 600), rng.uniform(3.5, 6.0, 600)
+    truth = np.stack([rng.uniform(50, 400, 600), (lam - 1) / (lam * peak**lam), lam])
+    y = weibull(T[:, None], *truth) + rng.normal(0, 2, (85, 600))
+    model = held(Weibull(), offset=0.0)
+    _, single = fitted(model, y)
+    _, several = fitted(model, y, starts=8)
+    assert (single.flag == 1).all()
+    assert (single.cost <= 1.001 * np.minimum(single.cost, several.cost)).mean() > 0.995
+    assert (single.cost <= 1.001 * ((y - weibull(T[:, None], *truth)) ** 2).sum(axis=0)).all()

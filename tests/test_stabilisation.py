@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import xarray as xr
-from subsidence.fitting._fit_map import fit_map
 
 from subsidence import simulate
 from subsidence.errors import InputError
+from subsidence.fitting._fit_map import fit_map
 from subsidence.fitting._stabilisation import stabilisation_time
 from subsidence.models import Logistic, Seasonal, Weibull
 from subsidence.schema import STABILISATION, Status

@@ -112,7 +112,12 @@ def fit_breakpoint(
     with n values and p parameters, the breakpoint counted. It may fall into several intervals, and where the
     series hardly shows the breakpoint it is the whole record; ``bounded`` says whether it ends inside. It holds
     for independent errors of one variance (or of variances one over `weights` squared, up to a factor).
-    A set is no evidence that there is a breakpoint: see :func:`segment_test`.
+
+    Simulated coverage is printed by ``benchmarks/coverage_breakpoint.py``: of a breakpoint that is clear in 0.2 m of
+    settlement under 2 mm of noise, sets of 95 % hold it in 96 %, and their median width is 25 days. The likelihood
+    ratio is too hopeful where :func:`segment_test` does not find the second segment beyond doubt: with 30 mm of
+    settlement, where that finds it in half the series, sets of 95 % hold it in 87 %, and where the laws hardly
+    differ in 78 %. ``level=0.995`` gives 96 % or more there. A set alone is no evidence of a breakpoint.
 
     References
     ----------

@@ -1,5 +1,4 @@
-"""Figures: velocity maps, displacement series, networks of pairs and of arcs, coherence surfaces, closure errors,
-sweeps of parameters.
+"""Figures: velocity maps, series, networks of pairs and of arcs, coherence surfaces, closure errors, sweeps.
 
 They need the extra ``plot``. Every function takes ``ax=`` and returns the Axes it drew on; none shows, saves or
 closes a figure, and none changes matplotlib's settings. Data are in SI; what is drawn is in mm, mm/yr and km.
