@@ -467,9 +467,17 @@ def test_kind_must_be_known(fits):
         predict(fits, BOTH, kind="mean")
 
 
+def test_times_may_be_text_or_timestamps(fits):
+    expected = predict(fits, np.array(["2020-01-01"], "M8[ns]"))
+    xr.testing.assert_identical(predict(fits, ["2020-01-01"]), expected)
+    xr.testing.assert_identical(predict(fits, [pd.Timestamp("2020-01-01")]), expected)
+    with pytest.raises(InputError, match="times must be dates such as"):
+        predict(fits, ["soon"])
+
+
 @pytest.mark.parametrize(
     "times",
-    [np.arange(3.0), ["2020-01-01"], [], np.array(["2020-01-01", "NaT"], "M8[ns]"), BOTH.reshape(2, 85), None],
+    [np.arange(3.0), [], np.array(["2020-01-01", "NaT"], "M8[ns]"), BOTH.reshape(2, 85), None],
 )
 def test_times_must_be_dates(fits, times):
     with pytest.raises(InputError, match=r"times must be dates along one dimension, got .* use numpy.array"):

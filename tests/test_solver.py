@@ -354,8 +354,11 @@ def test_valleys_are_followed_to_their_end():
     truth = np.stack([rng.uniform(50, 400, 600), (lam - 1) / (lam * peak**lam), lam])
     y = weibull(T[:, None], *truth) + rng.normal(0, 2, (85, 600))
     model = held(Weibull(), offset=0.0)
-    _, single = fitted(model, y)
+    problem, single = fitted(model, y)
     _, several = fitted(model, y, starts=8)
     assert (single.flag == 1).all()
     assert (single.cost <= 1.001 * np.minimum(single.cost, several.cost)).mean() > 0.995
     assert (single.cost <= 1.001 * ((y - weibull(T[:, None], *truth)) ** 2).sum(axis=0)).all()
+    root = np.ones_like(y)
+    start = prepare(problem, count=1).choose(y, root, 1)
+    assert (solve(problem, y, root, start, weighted=False, iterations=15).flag == 1).mean() > 0.98

@@ -14,6 +14,7 @@ from subsidence import schema
 from subsidence._blocks import Output, run
 from subsidence.errors import InputError
 from subsidence.fitting._bands import ROWS
+from subsidence.fitting._compare import check_places
 from subsidence.fitting._fits import place_of
 from subsidence.fitting._predict import Band, band_rows, checked_band, checked_times, dressed
 from subsidence.models._base import TimeModel
@@ -150,12 +151,8 @@ def _shares(fits: Mapping[str, xr.Dataset], weights: xr.Dataset, place: tuple[st
         msg = f"weights must be of every model in fits, none for {', '.join(missing)}: they are of {', '.join(known)}"
         raise InputError(msg)
     share = weights["akaike_weight"].variable.isel(model=[known.index(str(name)) for name in fits])
-    sizes = {dim: size for dim, size in share.sizes.items() if dim != "model"}
     for name, dataset in fits.items():
-        own = {dim: dataset.sizes[dim] for dim in place_of(dataset)}
-        if own != sizes:
-            msg = f"fits and weights must be of the same places, got sizes {own or 1} in {name!r} and {sizes or 1}"
-            raise InputError(msg)
+        check_places(f"fits[{name!r}]", dataset, "weights", weights)
     return share.transpose("model", *place)
 
 

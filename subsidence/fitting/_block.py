@@ -24,7 +24,7 @@ from subsidence.typing import AnyArray, BoolArray, FloatArray
 __all__ = ["OUTPUTS", "Task", "fit_block"]
 
 #: Series handled together: their data, states and results stay in a few megabytes.
-_SERIES = 2048
+_SERIES = 4096
 _NANOSECONDS_PER_DAY = 86_400_000_000_000
 _NAT = np.datetime64("NaT", "ns")
 

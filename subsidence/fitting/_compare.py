@@ -11,13 +11,13 @@ import xarray as xr
 from subsidence import schema
 from subsidence._blocks import Progress
 from subsidence.errors import InputError
-from subsidence.fitting._fits import model_of, place_of
+from subsidence.fitting._fits import model_of, place_of, without_masked
 from subsidence.fitting._forecast import Horizon, Origins, forecast_error
 from subsidence.models._base import TimeModel
 from subsidence.schema import STATUS, Status
 from subsidence.typing import AnyArray
 
-__all__ = ["Criterion", "best_model", "compare"]
+__all__ = ["Criterion", "best_model", "check_places", "compare"]
 
 #: What decides: lower is better.
 Criterion: TypeAlias = Literal["aicc", "bic", "forecast_rmse"]
@@ -137,7 +137,7 @@ def compare(
     table["parameter_count"] = ("model", counts)
     table["akaike_weight"] = _akaike_weight(table["aicc"].where(_fitted(table)))
     if series is not None:
-        _check_places(f"fits[{names[0]!r}]", first, "series", series)
+        check_places(f"fits[{names[0]!r}]", first, "series", series)
         errors = [
             _forecasts(
                 forecast_error(
@@ -281,13 +281,16 @@ def _checked(fits: object) -> dict[str, xr.Dataset]:
         words = "an empty one" if isinstance(fits, Mapping) and not fits else type(fits).__name__
         msg = f"fits must be a mapping of names to FITS, as {{'weibull': fit_map(...)}}, got {words}"
         raise InputError(msg)
-    for name, dataset in fits.items():
+    found = {
+        str(name): without_masked(dataset) if isinstance(dataset, xr.Dataset) else dataset
+        for name, dataset in fits.items()
+    }
+    for name, dataset in found.items():
         schema.FITS.check(dataset, argument=f"fits[{name!r}]", needs=("r_squared", "aicc", "bic"))
-    found = {str(name): dataset for name, dataset in fits.items()}
     (name, first), *others = found.items()
     for other, dataset in others:
         left, right = f"fits[{name!r}]", f"fits[{other!r}]"
-        _check_places(left, first, right, dataset)
+        check_places(left, first, right, dataset)
         for key, default in (("loss", "linear"), ("noise", "white"), ("weights", ""), ("component", None)):
             one, two = first.attrs.get(key, default), dataset.attrs.get(key, default)
             if one != two:
@@ -297,7 +300,7 @@ def _checked(fits: object) -> dict[str, xr.Dataset]:
     return found
 
 
-def _check_places(left: str, first: xr.Dataset, right: str, second: xr.Dataset) -> None:
+def check_places(left: str, first: xr.Dataset, right: str, second: xr.Dataset) -> None:
     one = {dim: first.sizes[dim] for dim in place_of(first)}
     two = {dim: second.sizes[dim] for dim in place_of(second)}
     if one != two:

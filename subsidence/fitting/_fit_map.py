@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from functools import partial
 from typing import Any, Literal, TypeAlias
 
@@ -175,7 +176,14 @@ def fit_map(
     variables = {}
     for (name, (dims, _, _)), variable in zip(OUTPUTS.items(), found, strict=True):
         variables[name] = variable.transpose(*place, *dims) if place else variable.isel(point=0)
-    return assemble(model, series, variables, origin=zero, noise=noise, loss=loss)
+    return assemble(model, series, variables, origin=zero, noise=noise, loss=loss, weights=_weight_words(weights))
+
+
+def _weight_words(weights: str | xr.DataArray | None) -> str:
+    """What fits say about their weights, so that fits with other weights are not compared."""
+    if weights is None or isinstance(weights, str):
+        return weights or ""
+    return f"given, {hashlib.sha256(np.ascontiguousarray(weights.values).tobytes()).hexdigest()[:12]}"
 
 
 def _check_options(model: object, loss: str, loss_scale: object, noise: str, starts: object) -> None:

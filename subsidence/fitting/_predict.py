@@ -13,7 +13,7 @@ from subsidence import schema
 from subsidence._blocks import Output, run
 from subsidence.errors import InputError
 from subsidence.fitting._bands import ROWS, Task, fill
-from subsidence.fitting._fits import model_of, place_of
+from subsidence.fitting._fits import opened, place_of
 from subsidence.models._base import TimeModel
 from subsidence.timescale import to_elapsed
 from subsidence.typing import AnyArray, Dates
@@ -124,8 +124,7 @@ def band_rows(
         As :func:`predict`.
     """
     checked_band(level, kind)
-    schema.FITS.check(fits, argument="fits", needs=("record_start", "record_end"))
-    model = model_of(fits, model)
+    fits, model = opened(fits, model=model, needs=("record_start", "record_end"))
     place = place_of(fits)
     held = fits if place else fits.expand_dims("point")
     covariance = held["covariance"].transpose("parameter", "parameter_2", ...)
@@ -204,6 +203,12 @@ def checked_times(times: Any) -> Dates:
         When they are none, are not along one dimension, hold NaT, or lie outside 1678..2261.
     """
     values = np.atleast_1d(np.asarray(times))
+    if values.dtype.kind in "OU":
+        try:
+            values = values.astype("M8[ns]")
+        except (TypeError, ValueError) as error:
+            msg = f"times must be dates such as '2023-06-30', got {times!r}"
+            raise InputError(msg) from error
     dates = values.dtype.kind == "M"
     if not dates or values.ndim != 1 or values.size == 0 or np.isnat(values).any():
         words = "NaT" if dates and np.isnat(values).any() else f"{values.dtype} of shape {values.shape}"

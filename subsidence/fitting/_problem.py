@@ -10,6 +10,7 @@ import numpy as np
 
 from subsidence.errors import InputError
 from subsidence.models._base import TimeModel
+from subsidence.models._check import check_hints
 from subsidence.models._units import converted, time_power
 from subsidence.typing import BoolArray, FloatArray, IntArray
 
@@ -124,13 +125,7 @@ def pose(model: TimeModel, time: FloatArray) -> Problem:
 
 def _checked_hints(model: TimeModel) -> dict[str, dict[str, Any]]:
     hints: dict[str, dict[str, Any]] = {name: dict(hint) for name, hint in model.param_hints.items()}
-    unknown = [name for name in hints if name not in model.units]
-    if unknown:
-        msg = (
-            f"hint of {', '.join(map(repr, unknown))}, which is no parameter of the model: "
-            f"it has {', '.join(model.param_names)}"
-        )
-        raise InputError(msg)
+    check_hints(model)
     for name, hint in hints.items():
         if hint.get("expr") is not None:
             msg = (

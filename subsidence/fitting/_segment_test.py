@@ -101,7 +101,8 @@ def segment_test(
     estimate, so that this F has no F distribution: its largest over all breakpoints is far larger than a table
     has it. It is therefore compared with those of `bootstrap` series simulated from the best curve of one
     segment with independent normal errors; :math:`p = (1 + \#\{F^* \ge F\}) / (1 + bootstrap)`. Breakpoints are
-    tried at 12 epochs over the record, in series and simulations alike.
+    tried at 12 epochs over the record, in series and simulations alike. Of 200 simulated series of one segment the
+    test finds a second one in 5.5 % at a level of 0.05 (``benchmarks/coverage_breakpoint.py``).
 
     Errors that are correlated in time, or a seasonal motion that `model` does not have, are taken for a second
     segment: add the seasonal term.

@@ -17,8 +17,8 @@ __all__ = ["Solution", "lanes", "solve"]
 TOLERANCE = 1e-10
 #: Iterations after which a fit is given up.
 ITERATIONS = 100
-#: Bytes of a batch's curves: half of a second-level cache.
-_BATCH_BYTES = 600_000
+#: Bytes of a batch's curves: about a second-level cache, and so much work a step that threads seldom wait for Python.
+_BATCH_BYTES = 1_200_000
 #: Share of running lanes at which a batch is filled up again.
 _REFILL = 0.6
 

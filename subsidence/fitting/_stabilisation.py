@@ -9,7 +9,7 @@ import xarray as xr
 
 from subsidence import schema
 from subsidence._blocks import Output, Progress, run
-from subsidence.fitting._fits import model_of, place_of
+from subsidence.fitting._fits import opened, place_of
 from subsidence.models._base import TimeModel
 from subsidence.models._milestones import Criterion, crossing, settling_term
 from subsidence.schema import Status
@@ -80,8 +80,7 @@ def stabilisation_time(
     >>> abs(found.stabilisation_duration.item() - true) < 3 * found.stabilisation_std.item() < 0.2
     True
     """
-    schema.FITS.check(fits, argument="fits")
-    used = model_of(fits, model)
+    fits, used = opened(fits, model=model)
     term = settling_term(used)
     per_year = DAYS_PER_YEAR / unit_days(used.time_unit)
     criterion = Criterion.checked(term, fraction, None if velocity is None else velocity / per_year)

@@ -10,7 +10,7 @@ import numpy as np
 import xarray as xr
 
 from subsidence import schema
-from subsidence.fitting._fits import assemble, model_of
+from subsidence.fitting._fits import assemble, opened
 from subsidence.models._base import TimeModel
 from subsidence.models._units import converted, time_power
 from subsidence.timescale import TimeUnit, unit_days
@@ -68,8 +68,7 @@ def change_time_unit(fits: xr.Dataset, time_unit: TimeUnit, *, model: TimeModel 
     >>> change_time_unit(fits, "month").parameter_units.values.tolist()
     ['m', 'month**-lam', '1', 'month', 'm']
     """
-    schema.FITS.check(fits, argument="fits")
-    old = model_of(fits, model)
+    fits, old = opened(fits, model=model)
     factor = unit_days(old.time_unit) / unit_days(time_unit)
     new = _in_unit(old, time_unit, factor)
     units = _units(old)
@@ -87,8 +86,11 @@ def change_time_unit(fits: xr.Dataset, time_unit: TimeUnit, *, model: TimeModel 
         "estimate_std": std.where(certain, np.inf).where(old_std.notnull()),
     }
     variables = {name: values.transpose(*fits[name].dims).variable for name, values in found.items()}
-    attrs = {name: str(fits.attrs.get(name, word)) for name, word in (("noise", "white"), ("loss", "linear"))}
-    origin = np.datetime64(fits.attrs.get("origin", "NaT"))
+    attrs = {
+        name: str(fits.attrs.get(name, word))
+        for name, word in (("noise", "white"), ("loss", "linear"), ("weights", ""))
+    }
+    origin = np.datetime64(fits.attrs["origin"])
     stamped = assemble(new, fits, {"status": fits["status"].variable.copy(), **variables}, origin=origin, **attrs)
     result = fits.assign({name: stamped[name].variable for name in variables})
     result = result.assign_coords(parameter_units=stamped["parameter_units"].variable)

@@ -19,11 +19,11 @@ import numpy.typing as npt
 
 from subsidence.errors import InputError
 from subsidence.models import _milestones
-from subsidence.models._check import checked_series
+from subsidence.models._check import check_hints, checked_series
 from subsidence.models._function import CurveFunction
 from subsidence.models._milestones import Estimate
 from subsidence.models._result import Result
-from subsidence.models._start import best_candidate
+from subsidence.models._start import best_candidate, inside_bounds
 from subsidence.models._units import converted
 from subsidence.timescale import TimeUnit, unit_days
 from subsidence.typing import FloatArray
@@ -215,17 +215,17 @@ class TimeModel(lmfit.Model, ABC):  # type: ignore[misc]  # lmfit has no types
             When `data` and `t` do not go together, hold too few values, or a name is not a parameter.
         """
         self._check_names(values)
+        check_hints(self)
         y, time, weight = checked_series(data, t, weights, needed=len(self.units) - len(self.held()))
         params = self.make_params(**values)
         self._check_constants(params)
         names = [name.removeprefix(self.prefix) for name in self.param_names]
         held = {name: params[self.prefix + name].value for name in names if not params[self.prefix + name].vary}
         held |= {name.removeprefix(self.prefix): float(value) for name, value in values.items()}
-        start = best_candidate(self, y, time, weight, held)
-        for name, value in start.items():
-            parameter = params[self.prefix + name]
-            parameter.set(value=float(np.clip(value, parameter.min, parameter.max)))
-        return params
+        bounds = {name: (params[self.prefix + name].min, params[self.prefix + name].max) for name in names}
+        for name, value in best_candidate(self, y, time, weight, held, bounds).items():
+            params[self.prefix + name].set(value=value)
+        return inside_bounds(params, scale=float(np.ptp(y)) or 1.0)
 
     def fit(
         self,
@@ -270,6 +270,7 @@ class TimeModel(lmfit.Model, ABC):  # type: ignore[misc]  # lmfit has no types
             values = {name: getattr(value, "value", value) for name, value in given.items()}
             params = self.guess(data, t, weights=weights, **values)
         self._check_constants(params)
+        params = inside_bounds(params, scale=float(np.nanmax(np.abs(data))) or 1.0)
         if weights is not None:
             weights = np.broadcast_to(np.asarray(weights, np.float64), np.shape(data))
         series, time = np.asarray(data, np.float64), np.asarray(t, np.float64)

@@ -2,13 +2,38 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 import numpy.typing as npt
 
 from subsidence.errors import InputError
 from subsidence.typing import FloatArray
 
-__all__ = ["checked_series"]
+if TYPE_CHECKING:
+    from subsidence.models._base import TimeModel
+
+__all__ = ["check_hints", "checked_series"]
+
+
+def check_hints(model: TimeModel) -> None:
+    """Refuse hints of what is no parameter, and values that are held outside their own bounds."""
+    unknown = [name for name in model.param_hints if name not in model.units]
+    if unknown:
+        msg = (
+            f"hint of {', '.join(map(repr, unknown))}, which is no parameter of the model: "
+            f"it has {', '.join(model.param_names)}"
+        )
+        raise InputError(msg)
+    for name, value in model.held().items():
+        hint = model.param_hints.get(name, {})
+        low, high = hint.get("min", -np.inf), hint.get("max", np.inf)
+        if not low <= value <= high:
+            msg = (
+                f"the hint of {name!r} holds it at {value:g}, outside its bounds {low:g}..{high:g}: "
+                "set min and max with it"
+            )
+            raise InputError(msg)
 
 
 def checked_series(

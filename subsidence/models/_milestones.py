@@ -24,7 +24,7 @@ _NODES = 400
 _NODES_OF_A_SEARCH = 64
 #: Powers of two, times the time from onset to peak (or the unit of time where these are one), at which a bracket
 #: of the time is sought: what is not reached by the last of them is never reached.
-_POWERS = np.arange(-40, 60)
+_POWERS = np.arange(-40, 60, 0.25)
 
 
 class Estimate(NamedTuple):
@@ -161,10 +161,11 @@ def crossing(term: TimeModel, values: Mapping[str, float], criterion: Criterion)
 def _after(term: TimeModel, values: Mapping[str, float], criterion: Criterion, start: float) -> tuple[float, float]:
     """Bracket of the crossing after `start`, by steps that double."""
     distance = (abs(start - values.get("t0", 0.0)) or 1.0) * 2.0**_POWERS
-    past = criterion.misses(term, values, start + distance) <= 0
-    if not past.any():
+    # A curve of two segments may be fast a second time: what counts is the last time that it is.
+    still = np.flatnonzero(criterion.misses(term, values, start + distance) > 0)
+    at = int(still[-1]) + 1 if still.size else 0
+    if at == distance.size:
         return start, float("inf")
-    at = int(np.argmax(past))
     return start + (distance[at - 1] if at else 0.0), start + distance[at]
 
 

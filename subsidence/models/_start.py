@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+import lmfit
 import numpy as np
 
 from subsidence.typing import FloatArray
@@ -12,19 +13,64 @@ from subsidence.typing import FloatArray
 if TYPE_CHECKING:
     from subsidence.models._base import TimeModel
 
-__all__ = ["best_candidate"]
+__all__ = ["best_candidate", "inside_bounds"]
 
 #: Values of candidates' columns held at once, 64 MB.
 _VALUES = 2**23
+#: Share of the range between bounds by which a start on a bound is moved.
+_INWARDS = 1e-3
 
 
-def best_candidate(
-    model: TimeModel, y: FloatArray, time: FloatArray, weight: FloatArray, held: Mapping[str, float]
+def best_candidate(  # noqa: PLR0917  # a series is three arrays
+    model: TimeModel,
+    y: FloatArray,
+    time: FloatArray,
+    weight: FloatArray,
+    held: Mapping[str, float],
+    bounds: Mapping[str, tuple[float, float]],
 ) -> dict[str, float]:
-    """Values of every parameter that is not held, by name without prefix."""
+    """Values within `bounds` of every parameter that is not held, by name without prefix."""
     grid = {name: np.atleast_1d(column) for name, column in model.candidates(time, held).items()}
     count = max((column.size for column in grid.values()), default=1)
-    grid = {name: np.broadcast_to(column, count) for name, column in grid.items()}
+    grid = {name: np.broadcast_to(np.clip(column, *bounds[name]), count) for name, column in grid.items()}
+    stays = dict(held)
+    while True:
+        start = _best(model, y, time, weight, stays, grid)
+        beyond = [
+            name for name in (*model.linear, "offset") if name not in stays and not _within(start[name], bounds[name])
+        ]
+        if not beyond:
+            break
+        # An amplitude stops at its bound, and the others are sought again.
+        stays |= {name: float(np.clip(start[name], *bounds[name])) for name in beyond}
+    return {name: stays.get(name, value) for name, value in start.items() if name not in held}
+
+
+def inside_bounds(params: lmfit.Parameters, *, scale: float) -> lmfit.Parameters:
+    """Parameters to start from, none on its bound: lmfit's map of bounds is flat there, and a fit would not move."""
+    found = params.copy()
+    for parameter in found.values():
+        low, high, value = parameter.min, parameter.max, parameter.value
+        if not parameter.vary or low < value < high or not low < high:
+            continue
+        width = high - low if np.isfinite(high - low) else max(abs(value), scale)
+        parameter.set(value=value + _INWARDS * width if value <= low else value - _INWARDS * width)
+    return found
+
+
+def _within(value: float, bounds: tuple[float, float]) -> bool:
+    return bounds[0] <= value <= bounds[1]
+
+
+def _best(  # noqa: PLR0917
+    model: TimeModel,
+    y: FloatArray,
+    time: FloatArray,
+    weight: FloatArray,
+    held: Mapping[str, float],
+    grid: Mapping[str, FloatArray],
+) -> dict[str, float]:
+    count = max((column.size for column in grid.values()), default=1)
     block = max(1, _VALUES // (time.size * (len(model.linear) + len(model.nonlinear))))
     amplitudes = (*model.linear, "offset")
     best, start = np.inf, dict[str, float]()
@@ -36,7 +82,7 @@ def best_candidate(
             best = misfit
             start = {name: float(column[found]) for name, column in tried.items()}
             start |= dict(zip(amplitudes, map(float, coefficients), strict=True))
-    return {name: value for name, value in start.items() if name not in held}
+    return start
 
 
 def _project(

@@ -75,6 +75,8 @@ class SumModel(TimeModel):
         _check_clashes(self.terms, [*self.linear, *self.nonlinear])
         self._collect()
         super().__init__(self.terms[0].time_unit, nan_policy=self.terms[0].nan_policy)
+        for term in terms:
+            self._keep_hints(term)
 
     def curve(self, t: FloatArray, p: FloatArray, columns: FloatArray, gradient: FloatArray) -> None:
         """Fill each term's columns and derivatives."""
@@ -139,6 +141,18 @@ class SumModel(TimeModel):
     def _title(self) -> str:
         return " + ".join(type(term).__name__ for term in self.terms)
 
+    def _keep_hints(self, term: TimeModel) -> None:
+        """Hints that a sum had before it grew, and of a term's offset, which is now the sum's."""
+        if isinstance(term, SumModel):
+            for name, hint in term.param_hints.items():
+                self.set_param_hint(name, **hint)
+        elif "offset" in term.param_hints:
+            hint = term.param_hints["offset"]
+            if self.param_hints.get("offset", hint) != hint:
+                msg = f"terms of a sum share one offset, got two hints of it: {self.param_hints['offset']} and {hint}"
+                raise InputError(msg)
+            self.set_param_hint("offset", **hint)
+
     def _collect(self) -> None:
         """Units, bounds and held values of the terms under the names they have here."""
         units: dict[str, str] = {}
@@ -150,6 +164,12 @@ class SumModel(TimeModel):
             term, prefix = part.term, part.term.prefix
             for name in (*term.linear, *part.kept):
                 hint = term.param_hints.get(name, {})
+                if hint.get("expr") is not None:
+                    msg = (
+                        f"the hint of {name!r} ties it by expr={hint['expr']!r}, which a sum would lose: add up first, "
+                        "then set_param_hint on the sum"
+                    )
+                    raise InputError(msg)
                 units[prefix + name] = _prefixed(term, term.units[name])
                 if "min" in hint or "max" in hint:
                     bounds[prefix + name] = (hint.get("min", -np.inf), hint.get("max", np.inf))

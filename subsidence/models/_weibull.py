@@ -17,6 +17,8 @@ __all__ = ["Weibull"]
 
 #: Beyond this value of eta s**lam nothing of the settlement is left.
 _OVER = 700.0
+#: Below this the exponential's series is exact to 1e-14 of the value.
+_SMALL = 1e-3
 
 
 @jit
@@ -48,7 +50,9 @@ def _curve(t: FloatArray, p: FloatArray, columns: FloatArray, gradient: FloatArr
         for k in range(count):
             x = max(p[0, k], 0.0) * gradient[0, i, k]
             left = exponential(-x) if x < _OVER else 0.0
-            columns[0, i, k] = 1.0 - left
+            # 1 - exp(-x) of a small x is rounding: a fit whose eta vanishes would follow the noise with it.
+            small = x * (1.0 - x * (0.5 - x * (1.0 / 6.0 - x / 24.0)))
+            columns[0, i, k] = small if x < _SMALL else 1.0 - left
             gradient[0, i, k] *= left
         for k in range(count):
             moved = gradient[2, i, k] > 0.0

@@ -173,6 +173,7 @@ _ALL = (
     Variable("time_of_peak", "", "date of the greatest velocity", kinds="M"),
     Variable("record_start", "", "first valid epoch", kinds="M"),
     Variable("record_end", "", "last valid epoch", kinds="M"),
+    Variable("time_origin", "", "date of t = 0", kinds="M"),
     Variable("parameter", "", "parameter", kinds="UOT"),
     Variable("parameter_2", "", "parameter", kinds="UOT"),
     Variable("parameter_units", "", "unit of the parameter", kinds="UOT"),

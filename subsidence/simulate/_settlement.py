@@ -126,6 +126,17 @@ def _columns(model: TimeModel, params: Mapping[str, Any], points: int) -> dict[s
         msg = f"params must hold numbers or arrays of one length, got lengths {sorted(sizes)}"
         raise InputError(msg)
     count = sizes.pop() if sizes else points
+    if points not in {1, count}:
+        msg = f"points must be the length of the arrays in params, got {points} and {count}"
+        raise InputError(msg)
+    for name in model.units:
+        low, high = model.bounds.get(name, (-np.inf, np.inf))
+        values = np.asarray(given[name])
+        wrong = ~np.isfinite(values) | (values < low) | (values > high) | ((values <= 0) & (name in model.positive))
+        if wrong.any():
+            allowed = "above zero" if name in model.positive and low <= 0 else f"within {low:g}..{high:g}"
+            msg = f"{name} in params must be finite and {allowed}, got {np.ravel(values)[np.ravel(wrong)][0]:g}"
+            raise InputError(msg)
     return {name: np.broadcast_to(np.ravel(given[name]), count).astype(np.float64) for name in model.units}
 
 
