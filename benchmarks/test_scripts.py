@@ -20,7 +20,6 @@ FOLDER = Path(__file__).parent
         ("coverage_velocity.py --draws 40", "flicker"),
         ("foshan.py --points 500 --seeds 1", "velocity RMSE (mm/yr)"),
         ("chain.py --points 400 --epochs 40", "peak memory"),
-        ("fits.py --quick --peers none", "not identifiable"),
         ("coverage_forecast.py --seeds 3", "Not identifiable"),
         ("coverage_breakpoint.py --seeds 2 --tests 1 --kinds clear", "clear"),
         ("coverage_breaks.py --series 2 --cases 1", "|"),

@@ -351,7 +351,7 @@ def test_labels_say_what_is_what():
     xr.testing.assert_identical(pickle.loads(pickle.dumps(result)), result)
     assert (result.eta.attrs["units"], result.lam.attrs["units"]) == ("month**-lam", "1")
     assert (result.w_m.attrs["units"], result.offset.attrs["units"], result.rmse.attrs["units"]) == ("m", "m", "m")
-    assert result.r_squared.attrs["comment"] == "1 - RSS / TSS"
+    assert result.r_squared.attrs["comment"] == "1 - RSS / TSS about the mean"
     assert result.eta.values.tolist() == [0.01, 0.001], "in the order given"
     assert float(result.t0) == 0.0
     assert result.x.values.tolist() == [1.0, 2.0]
