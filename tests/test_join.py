@@ -49,6 +49,9 @@ def test_the_datum_shift_is_recovered_and_its_error_is_honest():
     assert joined.sizes["time"] == EARLY.size + LATE.size
     assert joined.sensor.values.tolist() == [0] * EARLY.size + [1] * LATE.size
     SERIES.check(joined)
+    std = joined.displacement_std.median("point")
+    assert float(std[0]) == pytest.approx(0.003 / np.cos(np.deg2rad(38.7)), rel=0.1)
+    assert float(std[-1]) == pytest.approx(0.0015 / np.cos(np.deg2rad(33.9)), rel=0.1)
 
 
 def test_without_noise_the_joined_series_is_the_truth():

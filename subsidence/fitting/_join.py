@@ -52,8 +52,9 @@ def join_series(
     -------
     xarray.Dataset
         SERIES of the ``displacement`` upwards (m, in the datum of the first series) at all epochs, with the
-        coordinate ``sensor`` (0, 1) along ``time``, ``datum_shift`` (m), the level of the second series' datum
-        that was taken off it, and ``datum_shift_std``; ``status`` of the fit. NaN in the second
+        coordinate ``sensor`` (0, 1) along ``time``; ``displacement_std`` (m), the noise of each sensor from its
+        residuals, for ``fit_map(..., weights="displacement_std")``; ``datum_shift`` (m), the level of the second
+        series' datum that was taken off it, and ``datum_shift_std``; ``status`` of the fit. NaN in the second
         part where the fit failed.
 
     Raises
@@ -88,7 +89,7 @@ def join_series(
     """
     shape = Logistic() if model is None else model
     before, after = checked_pair(first, second)
-    names = [name for name in ("displacement", "displacement_std") if name in before and name in after]
+    names = ["displacement"]
     joined = xr.concat(
         [part[names] for part in (before, after)],
         dim="time",
@@ -117,7 +118,9 @@ def join_series(
     result = joined.assign(
         displacement=joined.variables["displacement"] - off, datum_shift=shift, datum_shift_std=np.sqrt(std)
     )
-    result = result.assign(status=fits.variables["status"]).assign_coords(sensor=("time", sensor))
+    noise = fits.variables["noise_std"] / weights.variable
+    result = result.assign(displacement_std=noise, status=fits.variables["status"])
+    result = result.assign_coords(sensor=("time", sensor))
     result.attrs |= {"joined_by": fits.attrs["model"], "reference_time": first.attrs.get("reference_time", str(origin))}
     result["status"].attrs |= STATUS
     return schema.SERIES.stamp(result)

@@ -69,7 +69,7 @@ def stabilisation_time(
 
     .. math:: \frac{\partial t}{\partial p} = -\frac{\partial g / \partial p}{\partial g / \partial t}
 
-    A place takes some tenths of a millisecond.
+    It is too small where the settlement is only a few times the noise. A place takes some tenths of a millisecond.
 
     Examples
     --------
