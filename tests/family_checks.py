@@ -122,8 +122,11 @@ _DOUBLE = {
 }
 
 
-def check_gradient(model, formula, params, t, *, tolerance=1e-10):
-    """Columns and their derivatives by the non-linear parameters are those of the formula."""
+def check_gradient(model, formula, params, t, *, tolerance=1e-10, rounding=0.0):
+    """Columns and their derivatives by the non-linear parameters are those of the formula.
+
+    `rounding` is how well the formula itself is known, where it loses digits that the kernel keeps.
+    """
     t = np.asarray(t, float)
     names = model.nonlinear
     # The same curve on both sides of another: none may leak into its neighbours.
@@ -143,7 +146,13 @@ def check_gradient(model, formula, params, t, *, tolerance=1e-10):
         slopes = [jet.first for jet in evaluated(formula, t, {**given, name: Jet(params[name], 1.0)})]
         for number, slope in enumerate(slopes):
             found = gradient[row, :, 0] if number == owner[row] else np.zeros(t.size)
-            close(found, slope, tolerance, f"derivative of {model.linear[number]}'s column by {name}")
+            close(
+                found,
+                slope,
+                tolerance,
+                rounding=rounding,
+                what=f"derivative of {model.linear[number]}'s column by {name}",
+            )
         np.testing.assert_array_equal(gradient[row, :, 2], gradient[row, :, 0])
 
 
@@ -318,7 +327,9 @@ def evaluated(formula, t, nonlinear):
     return [Jet(*(np.broadcast_to(part, shape) for part in (jet.value, jet.first, jet.second))) for jet in jets]
 
 
-def close(found, expected, tolerance, what):
-    """Equal to `tolerance` of the largest."""
+def close(found, expected, tolerance, what, *, rounding=0.0):
+    """Equal to `tolerance` of the largest, or to `rounding`."""
     assert np.isfinite(expected).all(), f"the test's formula is not finite: {what}"
-    np.testing.assert_allclose(found, expected, rtol=0, atol=tolerance * np.abs(expected).max(), err_msg=what)
+    np.testing.assert_allclose(
+        found, expected, rtol=0, atol=max(tolerance * np.abs(expected).max(), rounding), err_msg=what
+    )
